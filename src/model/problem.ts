@@ -1,0 +1,168 @@
+/**
+ * Everything that can go wrong, as data. The sentences for each code are in the catalogues (`words/`), under
+ * `problem.CODE.what`, `.why` and `.do`; the data fields are their placeholders.
+ */
+export type Problem =
+  // Wrong usage: exit 2.
+  | { readonly code: "NO_COMMAND" }
+  | { readonly code: "UNKNOWN_COMMAND"; readonly given: string; readonly nearest: string }
+  | { readonly code: "UNKNOWN_OPTION"; readonly option: string; readonly nearest: string }
+  | { readonly code: "MISSING_VALUE"; readonly option: string }
+  | { readonly code: "BAD_VALUE"; readonly option: string; readonly allowed: string }
+  | { readonly code: "MISSING_ARGUMENT"; readonly argument: string; readonly command: string }
+  | { readonly code: "EXCESS_ARGUMENT"; readonly command: string }
+  | { readonly code: "CONFLICTING_OPTIONS"; readonly first: string; readonly second: string }
+  | { readonly code: "CODE_IN_ARGUMENT" }
+  | { readonly code: "PLEXTV_URL_NOT_LOOPBACK" }
+  // Refused before anything was changed: exit 3.
+  | { readonly code: "NO_TERMINAL"; readonly option: string }
+  | { readonly code: "DECLINED" }
+  | { readonly code: "NO_SERVER" }
+  | { readonly code: "SEVERAL_SERVERS"; readonly ids: readonly string[] }
+  | { readonly code: "SERVER_NOT_FOUND"; readonly id: string; readonly ids: readonly string[] }
+  | { readonly code: "NEEDS_PRIVILEGE"; readonly path: string; readonly line: string }
+  | { readonly code: "UNSUPPORTED_PLATFORM"; readonly platform: string }
+  | { readonly code: "NOT_LOCKED_OUT" }
+  | { readonly code: "LOCKED_OUT_NEEDS_RESET" }
+  | { readonly code: "IDENTITY_LOST"; readonly path: string; readonly reason: IdentityLostReason }
+  | { readonly code: "SETTINGS_MALFORMED"; readonly path: string; readonly reason: MalformedReason }
+  | { readonly code: "SETTINGS_MISSING"; readonly path: string }
+  | { readonly code: "SETTINGS_UNSAFE"; readonly path: string; readonly reason: UnsafeReason }
+  | { readonly code: "SETTINGS_NOT_WRITABLE"; readonly path: string; readonly reason: UnwritableReason }
+  | { readonly code: "STATE_DIRECTORY_UNUSABLE"; readonly path: string; readonly reason: string }
+  | { readonly code: "RUN_IN_PROGRESS" }
+  | { readonly code: "NO_WAY_TO_STOP"; readonly reason: "no-service" | "no-start-command" }
+  | { readonly code: "OFFLINE" }
+  | { readonly code: "PLEXTV_UNREACHABLE"; readonly reason: string }
+  | { readonly code: "PLEXTV_RATE_LIMITED"; readonly seconds: number }
+  | { readonly code: "PLEXTV_NONSENSE"; readonly status: number }
+  | { readonly code: "CLAIM_CODE_REFUSED"; readonly status: number }
+  | { readonly code: "CLAIM_CODE_MALFORMED"; readonly source: ClaimCodeSource }
+  | { readonly code: "CLAIM_CODE_UNREADABLE"; readonly path: string; readonly reason: string }
+  | { readonly code: "CLAIM_CODE_ALREADY_SENT" }
+  | { readonly code: "EXCHANGE_OUTCOME_UNKNOWN"; readonly reason: string }
+  | { readonly code: "BACKUP_NOT_FOUND"; readonly id: string }
+  | { readonly code: "BACKUP_DAMAGED"; readonly id: string; readonly reason: string }
+  | { readonly code: "BACKUP_OF_ANOTHER_SERVER"; readonly id: string }
+  | { readonly code: "BACKUP_EXISTS"; readonly path: string }
+  | { readonly code: "RUN_NOT_FOUND"; readonly id: string }
+  | { readonly code: "JOURNAL_DAMAGED"; readonly path: string }
+  // Failed on the way: exit 4 or 5, by what could be put back.
+  | { readonly code: "STOP_FAILED"; readonly command: string; readonly detail: string }
+  | { readonly code: "STOP_TIMEOUT"; readonly seconds: number; readonly killed: "yes" | "no" }
+  | { readonly code: "STILL_RUNNING"; readonly pids: string }
+  | { readonly code: "STILL_ANSWERING"; readonly url: string }
+  | { readonly code: "RESTARTED_BY_ITSELF"; readonly pid: number }
+  | { readonly code: "PLAN_CHANGED"; readonly names: string }
+  | { readonly code: "SETTINGS_CHANGED_MEANWHILE"; readonly path: string }
+  | { readonly code: "BACKUP_FAILED"; readonly path: string; readonly reason: string }
+  | { readonly code: "WRITE_FAILED"; readonly path: string; readonly reason: string }
+  | { readonly code: "METADATA_NOT_KEPT"; readonly path: string; readonly what: string }
+  | { readonly code: "START_FAILED"; readonly command: string; readonly detail: string }
+  | { readonly code: "START_TIMEOUT"; readonly seconds: number; readonly url: string }
+  | { readonly code: "IDENTITY_CHANGED"; readonly url: string }
+  | { readonly code: "WRONG_ACCOUNT"; readonly expected: string; readonly signedOut: "yes" | "no" }
+  | { readonly code: "SYSTEM_CALL_FAILED"; readonly what: string; readonly path: string; readonly reason: string }
+  // The change is done, the server is not usable: exit 6.
+  | { readonly code: "NOT_USABLE" }
+  | { readonly code: "STILL_STARTING"; readonly url: string }
+  // Interrupted: exit 130.
+  | { readonly code: "INTERRUPTED"; readonly signal: string }
+  // A bug: exit 1.
+  | { readonly code: "INTERNAL"; readonly detail: string };
+
+export type ProblemCode = Problem["code"];
+
+/** Why settings count as having lost the server's identity: a restore helps, a reset does not. */
+export type IdentityLostReason = "empty" | "stub" | "identifiers-missing";
+
+/** Why settings are refused as malformed. Nothing is ever repaired by guessing. */
+export type MalformedReason =
+  | "too-large"
+  | "not-utf8"
+  | "utf16"
+  | "truncated"
+  | "doctype"
+  | "duplicate-attribute"
+  | "wrong-root"
+  | "several-roots"
+  | "nested-elements"
+  | "syntax"
+  | "second-opinion"
+  | "unknown-type";
+
+/** Why a settings file is refused before it is read or written: it may be somebody's trap. */
+export type UnsafeReason =
+  | "hard-link"
+  | "foreign-owner"
+  | "not-regular"
+  | "link-target"
+  | "folder-writable-by-others"
+  | "single-file-mount";
+
+export type UnwritableReason = "no-space" | "read-only" | "immutable" | "denied";
+
+export type ClaimCodeSource = "file" | "stdin" | "environment" | "prompt";
+
+/** What state the server was left in. Every problem that reaches a person says one of these. */
+export type Aftermath =
+  | { readonly kind: "nothing-changed" }
+  /** As found, but for new credentials, which are never thrown away: written, or parked for the next run. */
+  | { readonly kind: "put-back"; readonly credentials: "none" | "written" | "parked" }
+  | { readonly kind: "not-put-back"; readonly byHand: readonly ByHand[] }
+  | { readonly kind: "changed" };
+
+/** One thing for a person to do, as data: a command line, or a copy of a backup to its place. */
+export type ByHand =
+  | { readonly do: "start"; readonly line: string }
+  | { readonly do: "copy"; readonly from: string; readonly to: string }
+  | { readonly do: "undo"; readonly line: string };
+
+export class ProblemError extends Error {
+  readonly problem: Problem;
+  readonly aftermath: Aftermath;
+
+  constructor(problem: Problem, options: { aftermath?: Aftermath; cause?: unknown } = {}) {
+    super(problem.code, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "ProblemError";
+    this.problem = problem;
+    this.aftermath = options.aftermath ?? { kind: "nothing-changed" };
+  }
+}
+
+const USAGE: ReadonlySet<ProblemCode> = new Set([
+  "NO_COMMAND",
+  "UNKNOWN_COMMAND",
+  "UNKNOWN_OPTION",
+  "MISSING_VALUE",
+  "BAD_VALUE",
+  "MISSING_ARGUMENT",
+  "EXCESS_ARGUMENT",
+  "CONFLICTING_OPTIONS",
+  "CODE_IN_ARGUMENT",
+  "PLEXTV_URL_NOT_LOOPBACK",
+]);
+
+export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 130;
+
+/**
+ * The exit code of a problem, by what became of the server: usage 2, a bug 1, nothing changed 3, put back 4,
+ * not put back 5, changed but not usable 6; an interruption is 130 unless something could not be put back.
+ * `WRONG_ACCOUNT` is 4 although nothing was written: a device was made at plex.tv.
+ */
+export function exitCodeOf(problem: Problem, aftermath: Aftermath): ExitCode {
+  if (problem.code === "INTERNAL") return 1;
+  if (USAGE.has(problem.code)) return 2;
+  if (aftermath.kind === "not-put-back") return 5;
+  if (problem.code === "INTERRUPTED") return 130;
+  if (problem.code === "NOT_USABLE" || problem.code === "STILL_STARTING") return 6;
+  if (problem.code === "WRONG_ACCOUNT") return 4;
+  switch (aftermath.kind) {
+    case "nothing-changed":
+      return 3;
+    case "put-back":
+      return 4;
+    case "changed":
+      return 6;
+  }
+}

@@ -1,0 +1,22 @@
+import type { World } from "../world/world.ts";
+
+/** How a server is stopped and started. One file a mechanism beside this one. */
+export interface Service {
+  /** The line a person would type; null where there is none. */
+  readonly stopLine: string | null;
+  readonly startLine: string | null;
+  /** How long a polite stop may take: below the manager's own kill. Milliseconds. */
+  stopDeadlineMs(): Promise<number>;
+  /** Asks it to stop and returns when the request is taken; does not wait, and never kills. */
+  requestStop(): Promise<void>;
+  /** What the manager says now. `stopping`: a stop is still queued there. */
+  condition(): Promise<"active" | "stopping" | "inactive" | "failed" | "unknown">;
+  /** How long a queued stop may still take until the manager ends it by force; milliseconds. */
+  queuedStopMs(): Promise<number>;
+  /** Whether the manager ended the last run by force. */
+  killedByForce(): Promise<boolean>;
+  /** Starts it; throws `START_FAILED`. `resetLimit`: forget earlier failures first (systemd's start limit). */
+  start(options: { resetLimit: boolean }): Promise<void>;
+}
+
+export type ServiceWorld = Pick<World, "run" | "clock" | "env">;

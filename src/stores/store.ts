@@ -1,0 +1,57 @@
+import type { CredentialChange, Settings } from "../model/settings.ts";
+
+/**
+ * How settings are kept. One file a mechanism beside this one; the stages know only this.
+ *
+ * A store never looks at processes or services, and never makes a backup: it reads, compares, and writes once.
+ */
+export interface SettingsStore {
+  /** Where the settings really are (a link is followed once), for people and for the journal. */
+  readonly location: string;
+  /** When the settings were reached through a symbolic link: the link. */
+  readonly followedFrom?: string;
+  /** A name for this one set of settings on this machine, the same whatever path led to it. */
+  readonly lockName: string;
+  /**
+   * The settings as they are kept, or null when there are none (the folder is there, the file is not).
+   * Throws `ProblemError`: `SETTINGS_UNSAFE`, `SETTINGS_MALFORMED` (`too-large`), `NEEDS_PRIVILEGE`.
+   */
+  readImage(): Promise<StoredImage | null>;
+  /** Pure. Throws `IDENTITY_LOST` or `SETTINGS_MALFORMED`. */
+  parse(image: Image): Settings;
+  /** What the image would be after the change: every byte outside the four values the same. Pure. */
+  preview(image: Image, change: CredentialChange): Image;
+  /**
+   * Proves that a write of this many bytes could be done here (space, read-only, immutable), leaving nothing
+   * behind and the settings untouched. Throws `SETTINGS_NOT_WRITABLE`.
+   */
+  proveWritable(sizeBytes: number): Promise<void>;
+  /**
+   * One write: compares what stands there with `expected` (null: nothing may stand there) and throws
+   * `SETTINGS_CHANGED_MEANWHILE` if it differs; swaps, makes it durable, reads it back. After a throw the
+   * settings are exactly as before or exactly `image`. Owner, group and mode are kept, or set to `metadata`
+   * where that is given; ACLs, extended attributes and labels are kept (`METADATA_NOT_KEPT` before the swap
+   * when they cannot be).
+   */
+  write(expected: Image | null, image: Image, metadata?: FileMetadata): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The settings in the form in which the platform keeps them. Holds a secret. */
+export interface Image {
+  readonly bytes: Uint8Array;
+  /** SHA-256 of the bytes, hex. */
+  readonly sha256: string;
+}
+
+export interface StoredImage {
+  readonly image: Image;
+  readonly metadata: FileMetadata;
+}
+
+/** What a backup keeps of a file besides its bytes. */
+export interface FileMetadata {
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
