@@ -42,6 +42,7 @@ export type Evidence =
   | { readonly code: "SIGN_IN_STATE"; readonly state: string }
   | { readonly code: "TOKEN_REVOKED" }
   | { readonly code: "PLEXTV_UNREACHABLE" }
+  | { readonly code: "PLEXTV_NOT_ASKED" }
   | { readonly code: "LOG_CLEAN"; readonly lines: number }
   | { readonly code: "LOG_SIGN_IN_ERROR"; readonly line: string }
   | { readonly code: "LOG_MISSING"; readonly path: string }
@@ -99,6 +100,8 @@ export type Note =
   | { readonly code: "METADATA_UNCHECKED"; readonly path: string }
   | { readonly code: "START_LIMIT_RESET"; readonly unit: string }
   | { readonly code: "ROLL_BACK_PROBLEM"; readonly problem: Problem }
+  | { readonly code: "BACKUP_UNREADABLE"; readonly id: string }
+  | { readonly code: "PARKED_CREDENTIALS_DEAD" }
   | { readonly code: "BACKUPS_TIDIED"; readonly count: number }
   | { readonly code: "DRY_RUN" }
   | { readonly code: "INTERRUPT_SEEN" }
@@ -143,7 +146,17 @@ export type Event =
   | { readonly type: "step"; readonly step: Step; readonly phase: "begin" | "end" }
   | { readonly type: "plan"; readonly plan: PlanView }
   | { readonly type: "note"; readonly note: Note }
-  | { readonly type: "criterion"; readonly criterion: Criterion };
+  | { readonly type: "criterion"; readonly criterion: Criterion }
+  | ({ readonly type: "demo" } & Narration);
+
+/** What the demo says between its calls; words under `demo.PART`. */
+export type Narration =
+  | { readonly part: "begin"; readonly folder: string }
+  | { readonly part: "command"; readonly line: string }
+  | { readonly part: "kept"; readonly line: string; readonly codeLine: string; readonly endLine: string }
+  | {
+      readonly part: "locked-out" | "healing" | "healed" | "rolling-back" | "rolled-back" | "removed" | "failed";
+    };
 
 /** Success codes that say more than `OK`. */
 export type SuccessCode =

@@ -40,6 +40,7 @@ export type Problem =
   | { readonly code: "CLAIM_CODE_MALFORMED"; readonly source: ClaimCodeSource }
   | { readonly code: "CLAIM_CODE_UNREADABLE"; readonly path: string; readonly reason: string }
   | { readonly code: "CLAIM_CODE_ALREADY_SENT" }
+  | { readonly code: "CREDENTIALS_NOT_KEPT" }
   | { readonly code: "EXCHANGE_OUTCOME_UNKNOWN"; readonly reason: string }
   | { readonly code: "BACKUP_NOT_FOUND"; readonly id: string }
   | { readonly code: "BACKUP_DAMAGED"; readonly id: string; readonly reason: string }
@@ -60,15 +61,22 @@ export type Problem =
   | { readonly code: "METADATA_NOT_KEPT"; readonly path: string; readonly what: string }
   | { readonly code: "START_FAILED"; readonly command: string; readonly detail: string }
   | { readonly code: "START_TIMEOUT"; readonly seconds: number; readonly url: string }
+  | { readonly code: "RUN_NOT_SETTLED"; readonly run: string }
   | { readonly code: "IDENTITY_CHANGED"; readonly url: string }
   | { readonly code: "WRONG_ACCOUNT"; readonly expected: string; readonly signedOut: "yes" | "no" }
-  | { readonly code: "SYSTEM_CALL_FAILED"; readonly what: string; readonly path: string; readonly reason: string }
+  | {
+      readonly code: "SYSTEM_CALL_FAILED";
+      readonly what: string;
+      readonly path: string;
+      readonly reason: string;
+    }
   // The change is done, the server is not usable: exit 6.
   | { readonly code: "NOT_USABLE" }
   | { readonly code: "STILL_STARTING"; readonly url: string }
   // Interrupted: exit 130.
   | { readonly code: "INTERRUPTED"; readonly signal: string }
   // A bug: exit 1.
+  | { readonly code: "DEMO_FAILED"; readonly step: string }
   | { readonly code: "INTERNAL"; readonly detail: string };
 
 export type ProblemCode = Problem["code"];
@@ -151,7 +159,7 @@ export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 130;
  * `WRONG_ACCOUNT` is 4 although nothing was written: a device was made at plex.tv.
  */
 export function exitCodeOf(problem: Problem, aftermath: Aftermath): ExitCode {
-  if (problem.code === "INTERNAL") return 1;
+  if (problem.code === "INTERNAL" || problem.code === "DEMO_FAILED") return 1;
   if (USAGE.has(problem.code)) return 2;
   if (aftermath.kind === "not-put-back") return 5;
   if (problem.code === "INTERRUPTED") return 130;

@@ -1,5 +1,10 @@
 /** How a Plex Media Server came onto the machine. */
-export type InstallKind = "linux-package" | "arch-package" | "systemd-unit" | "running-process" | "settings-file";
+export type InstallKind =
+  | "linux-package"
+  | "arch-package"
+  | "systemd-unit"
+  | "running-process"
+  | "settings-file";
 
 /** How it is stopped and started. */
 export type ServiceDescription =

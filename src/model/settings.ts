@@ -78,10 +78,12 @@ export function presentCredentials(credentials: Credentials): CredentialName[] {
 
 /** The names of the four values and of the identity whose values differ between two readings. */
 export function differingNames(a: Settings, b: Settings): (CredentialName | IdentityName)[] {
-  return [...CREDENTIAL_NAMES, ...IDENTITY_NAMES].filter((name) => valueOf(a, name) !== valueOf(b, name));
+  return [...CREDENTIAL_NAMES, ...IDENTITY_NAMES].filter(
+    (name) => valueByName(a, name) !== valueByName(b, name),
+  );
 }
 
-function valueOf(settings: Settings, name: CredentialName | IdentityName): string | undefined {
+function valueByName(settings: Settings, name: CredentialName | IdentityName): string | undefined {
   const { credentials, identity } = settings;
   switch (name) {
     case "PlexOnlineToken":

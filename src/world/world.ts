@@ -169,8 +169,11 @@ export interface ProcessInfo {
 
 export interface Processes {
   readonly ownPid: number;
-  /** Those whose short name or executable could be a Plex Media Server's (`Plex Media Serv…`). */
-  plexMediaServers(): Promise<ProcessInfo[]>;
+  /**
+   * Those whose short name or executable could be a Plex Media Server's (`Plex Media Serv…`), and those that run
+   * `alsoExecutable` where that is given.
+   */
+  plexMediaServers(alsoExecutable?: string): Promise<ProcessInfo[]>;
 }
 
 export interface HttpRequest {

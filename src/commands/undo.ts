@@ -1,0 +1,209 @@
+import { ProblemError } from "../model/problem.ts";
+import { hasToken, type NewCredentials, type Settings } from "../model/settings.ts";
+import { demandReady, isRunning } from "../stages/2-preflight.ts";
+import { makePlan } from "../stages/3-plan.ts";
+import { readable } from "../stages/6-back-up.ts";
+import { step, type Target } from "../stages/context.ts";
+import { asProblem } from "../stages/put-back.ts";
+import { runChange, type Wanted } from "../stages/run.ts";
+import { portIsOurs, settleRuns } from "../stages/settle.ts";
+import { type Backup, readBackup } from "../state/backups.ts";
+import { has, isSettled, last, listRuns, noteUndone, type RunRecord, readRun } from "../state/journal.ts";
+import { parkedCredentials } from "../state/parked-credentials.ts";
+import type { StateDirectory } from "../state/state-directory.ts";
+import { otherAttributes } from "../stores/preferences-xml.ts";
+import type { Image } from "../stores/store.ts";
+import { acceptPlan, afterChange } from "./change.ts";
+import type { TargetOptions, UndoOptions } from "./invocation.ts";
+import { alone, withTarget } from "./locate.ts";
+import {
+  demandAssent,
+  type Ending,
+  ending,
+  plexTvOf,
+  type Session,
+  say,
+  withExistingState,
+  withState,
+} from "./session.ts";
+
+type Options = TargetOptions & UndoOptions;
+
+/**
+ * Puts back what was there before a run: the one named, else the newest that is not settled, else the newest.
+ * A run that was cut off is settled by that; undoing twice is undoing once. After a run that exchanged a claim
+ * code everything comes back but the old sign-in, which is dead; with `--old-sign-in` that too.
+ *
+ * Works from the journal alone: the server need not be found again.
+ */
+export async function undo(session: Session, runId: string | undefined, options: Options): Promise<Ending> {
+  if (!options.dryRun) demandAssent(session, options);
+  const withDirectory = options.dryRun ? withExistingState : withState;
+  return withDirectory(session, options, async (state: StateDirectory | null) => {
+    const run = state === null ? null : await chooseRun(state, runId, options.server);
+    if (state === null || run === null) {
+      if (runId !== undefined) throw new ProblemError({ code: "RUN_NOT_FOUND", id: runId });
+      say(session, { code: "NO_RUN_TO_UNDO" });
+      return ending("NOTHING_TO_DO");
+    }
+    return withTarget(session, run.begun.server, (target) =>
+      alone(session, target, options, () => undoRun(session, options, state, target, run)),
+    );
+  });
+}
+
+async function chooseRun(
+  state: StateDirectory,
+  id: string | undefined,
+  server: string | undefined,
+): Promise<RunRecord | null> {
+  if (id !== undefined) return readRun(state, id);
+  const runs = (await listRuns(state)).filter(
+    (run) => server === undefined || run.begun.server.id === server,
+  );
+  const cutOff = runs.find((run) => !isSettled(run));
+  // An undo is not itself undone by the next one: undoing twice is undoing once.
+  return cutOff ?? runs.find((run) => run.begun.command !== "undo") ?? null;
+}
+
+async function undoRun(
+  session: Session,
+  options: Options,
+  state: StateDirectory,
+  target: Target,
+  run: RunRecord,
+): Promise<Ending> {
+  const { context } = session;
+  const wasOpen = !isSettled(run);
+  if (wasOpen && !options.dryRun) await step(context, "settle", () => settleRuns(context, state, target));
+  const settled = wasOpen ? ((await readRun(state, run.id)) ?? run) : run;
+  const data = { server: target.server.id, run: run.id };
+  if (!changedSomething(settled)) {
+    say(
+      session,
+      wasOpen ? { code: "RUN_SETTLED", run: run.id, how: "back" } : { code: "ALREADY_UNDONE", run: run.id },
+    );
+    return ending(wasOpen ? "OK" : "NOTHING_TO_DO", data);
+  }
+  if (has(settled.entries, "undone")) {
+    say(session, { code: "ALREADY_UNDONE", run: run.id });
+    return ending("NOTHING_TO_DO", data);
+  }
+  return bringBack(session, options, state, target, settled);
+}
+
+/** A run that was put back, or never got to its write, has nothing to undo. */
+function changedSomething(run: RunRecord): boolean {
+  const settled = last(run.entries, "settled");
+  return has(run.entries, "writing") && has(run.entries, "backed-up") && settled?.how === "done";
+}
+
+async function bringBack(
+  session: Session,
+  options: Options,
+  state: StateDirectory,
+  target: Target,
+  run: RunRecord,
+): Promise<Ending> {
+  const { context } = session;
+  const backupId = last(run.entries, "backed-up")?.backup ?? "";
+  const backup = await readBackup(state, backupId);
+  const now = await target.store.readImage();
+  const settings = now === null ? null : readable(target.store, now.image);
+  const machineIdentifier = settings?.identity.processedMachineIdentifier ?? null;
+  const running = await isRunning(context, target);
+  const dead = has(run.entries, "exchanged");
+  if (dead && options.oldSignIn) say(session, { code: "OLD_SIGN_IN_IS_DEAD" });
+  const plan = makePlan(target, settings, {
+    command: "undo",
+    change: "restore",
+    backup: backupId,
+    running,
+    keepStopped: options.keepStopped,
+    stateDirectory: state.path,
+    deadSignIn: dead && options.oldSignIn,
+    otherDifferences: now === null ? 0 : differences(now.image, backup.image),
+  });
+  if (options.dryRun) {
+    context.emit({ type: "plan", plan });
+    say(session, { code: "DRY_RUN" });
+    return ending("DRY_RUN", { server: target.server.id, run: run.id });
+  }
+  await demandReady(context, state, target, { running, sizeBytes: backup.image.bytes.length + 16 * 1024 });
+  await acceptPlan(session, options, plan);
+  const ours = await portIsOurs(context, target.server.url, machineIdentifier);
+  const changed = await runChange(context, state, target, {
+    command: "undo",
+    undoes: run.id,
+    wasRunning: running,
+    keepStopped: options.keepStopped,
+    expectation: { machineIdentifier: machineIdentifier ?? backup.manifest.deviceId, portIsOurs: ours },
+    planned: settings,
+    obtain: null,
+    target: (image) => wanted(state, target, image, backup, dead && !options.oldSignIn),
+  });
+  await markUndone(session, state, run, changed.run);
+  return afterChange(session, options, target, state, plexTvOf(session, options), {
+    command: "undo",
+    changed,
+    settings,
+    wasRunning: running,
+    portIsOurs: ours,
+  });
+}
+
+/** The settings are back; a mark that is missing costs no more than doing it once again. */
+async function markUndone(
+  session: Session,
+  state: StateDirectory,
+  run: RunRecord,
+  by: string,
+): Promise<void> {
+  try {
+    await noteUndone(state, run, by);
+  } catch (error) {
+    say(session, { code: "ROLL_BACK_PROBLEM", problem: asProblem(error) });
+  }
+}
+
+/** The backup as it is, or, where its sign-in is dead, with the sign-in that works now (or none). */
+async function wanted(
+  state: StateDirectory,
+  target: Target,
+  now: Image | null,
+  backup: Backup,
+  keepSignIn: boolean,
+): Promise<Wanted> {
+  const { image, metadata } = backup;
+  if (!keepSignIn) return { image, metadata };
+  const settings = now === null ? null : readable(target.store, now);
+  const credentials = (await parkedFor(state, settings)) ?? currentCredentials(settings);
+  const change =
+    credentials === null ? ({ kind: "remove" } as const) : ({ kind: "replace", credentials } as const);
+  return { image: target.store.preview(image, change), metadata };
+}
+
+async function parkedFor(state: StateDirectory, settings: Settings | null): Promise<NewCredentials | null> {
+  if (settings === null) return null;
+  const parked = await parkedCredentials(state, settings.identity.processedMachineIdentifier);
+  return parked?.credentials ?? null;
+}
+
+function currentCredentials(settings: Settings | null): NewCredentials | null {
+  const token = settings?.credentials.token;
+  if (settings === null || token === undefined || !hasToken(settings)) return null;
+  const { username, mail } = settings.credentials;
+  return { token, username: username ?? "", mail: mail ?? "" };
+}
+
+/** How many settings outside the four differ: what the server or its owner changed since. */
+export function differences(a: Image, b: Image): number {
+  try {
+    const [left, right] = [otherAttributes(a.bytes), otherAttributes(b.bytes)];
+    const names = new Set([...left.keys(), ...right.keys()]);
+    return [...names].filter((name) => left.get(name) !== right.get(name)).length;
+  } catch (error) {
+    if (error instanceof ProblemError) return 0;
+    throw error;
+  }
+}

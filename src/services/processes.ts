@@ -1,0 +1,139 @@
+import { basename, join } from "node:path";
+import type { Server, ServerProcess } from "../model/server.ts";
+import { type ProcessInfo, SystemError, type World } from "../world/world.ts";
+import { inControlGroup } from "./control-group.ts";
+import { dataFoldersOf, resolved, SETTINGS_NAME } from "./data-folder.ts";
+import { showUnits } from "./systemctl.ts";
+
+type ProcessWorld = Pick<World, "processes" | "files" | "run" | "user">;
+
+/**
+ * The processes of this one server: its executable, in our process namespace, with its data folder. What only
+ * mentions it (`tail -f` on a log, an editor, this tool), a zombie, another server on the host and a server in a
+ * container do not count.
+ *
+ * `"unknown"` when a process could be one of them and this account may not see enough of it to tell.
+ */
+export async function processesOf(
+  world: ProcessWorld,
+  server: Server,
+): Promise<readonly ServerProcess[] | "unknown"> {
+  const candidates = await serverProcesses(world, server.executable);
+  return (await sortedOut(world, server, candidates)).processes;
+}
+
+/** The processes of a server among the candidates, and those of which this account cannot tell. */
+export async function sortedOut(
+  world: ProcessWorld,
+  server: Server,
+  candidates: readonly ProcessInfo[],
+): Promise<{ readonly processes: readonly ServerProcess[] | "unknown"; readonly unseen: readonly string[] }> {
+  const verdicts = await judge(world, server, candidates);
+  const of = (wanted: Verdict) =>
+    verdicts.filter(({ verdict }) => verdict === wanted).map(({ process }) => process);
+  const unseen = of("unknown").map(({ pid }) => `/proc/${pid}/environ`);
+  const ours = of("ours").map(({ pid, startTicks }) => ({ pid, startTicks }));
+  if (ours.length === 0 && (await othersAreHidden(world, server))) {
+    return { processes: "unknown", unseen: [...unseen, "/proc"] };
+  }
+  return { processes: unseen.length > 0 ? "unknown" : ours, unseen };
+}
+
+/** A system can hide the processes of other accounts altogether (`hidepid=`, proc(5)). */
+async function othersAreHidden(world: ProcessWorld, server: Server): Promise<boolean> {
+  const { uid } = world.user;
+  if (uid === 0 || server.account?.uid === uid) return false;
+  try {
+    await world.files.read("/proc/1/stat", 65_536);
+    return false;
+  } catch (error) {
+    if (error instanceof SystemError) return true;
+    throw error;
+  }
+}
+
+/** Every process that is, or may be, a Plex Media Server (or runs the executable), dead ones left out. */
+export async function serverProcesses(
+  world: Pick<World, "processes">,
+  executable?: string,
+): Promise<ProcessInfo[]> {
+  const candidates = await world.processes.plexMediaServers(executable);
+  return candidates.filter(
+    (process) =>
+      process.pid !== world.processes.ownPid &&
+      process.state !== "Z" &&
+      process.state !== "X" &&
+      (process.executable === null ||
+        process.executable === executable ||
+        basename(process.executable) === EXECUTABLE_NAME),
+  );
+}
+
+/** How the executable is called on Linux. Source: the deb package; `pidof` in ChuckPa's DBRepair. */
+export const EXECUTABLE_NAME = "Plex Media Server";
+
+type Verdict = "ours" | "not-ours" | "unknown";
+
+/** Tells of each process whether it belongs to the server. */
+async function judge(
+  world: ProcessWorld,
+  server: Server,
+  processes: readonly ProcessInfo[],
+): Promise<{ readonly process: ProcessInfo; readonly verdict: Verdict }[]> {
+  if (processes.length === 0) return [];
+  const bench = await benchOf(world, server, processes);
+  const verdicts = [];
+  for (const process of processes)
+    verdicts.push({ process, verdict: await verdictOn(world, bench, process) });
+  return verdicts;
+}
+
+/** What processes are measured against, looked up once. */
+interface Bench {
+  readonly server: Server;
+  readonly dataFolder: string;
+  readonly settings: string;
+  /** Of the server's unit; null where it has none, or where nothing depends on it. */
+  readonly controlGroup: string | null;
+}
+
+async function benchOf(
+  world: ProcessWorld,
+  server: Server,
+  processes: readonly ProcessInfo[],
+): Promise<Bench> {
+  const plain = processes.every((process) => process.sameNamespace === true && process.env !== null);
+  return {
+    server,
+    dataFolder: await resolved(world.files, server.dataFolder),
+    settings: await resolved(world.files, server.settingsPath),
+    controlGroup: plain ? null : await controlGroupOf(world, server),
+  };
+}
+
+async function controlGroupOf(world: ProcessWorld, server: Server): Promise<string | null> {
+  if (server.service.kind !== "systemd") return null;
+  const [unit] = (await showUnits(world, [server.service.unit], ["ControlGroup"])) ?? [];
+  return unit?.one("ControlGroup") || null;
+}
+
+async function verdictOn(world: ProcessWorld, bench: Bench, process: ProcessInfo): Promise<Verdict> {
+  const inUnit = inControlGroup(process, bench.controlGroup);
+  // Another namespace is a container, unless it is one that the server's own unit made (PrivatePIDs=).
+  if (process.sameNamespace === false && inUnit === "no") return "not-ours";
+  const folders = await dataFoldersOf(world, process);
+  if (folders !== null && process.sameNamespace !== null) return await byFolder(world, bench, folders);
+  if (inUnit === "exactly" && process.sameNamespace !== false) return "ours";
+  const { account } = bench.server;
+  if (account !== undefined && account.uid !== process.uid) return "not-ours";
+  return process.sameNamespace === false ? "not-ours" : "unknown";
+}
+
+async function byFolder(world: ProcessWorld, bench: Bench, folders: readonly string[]): Promise<Verdict> {
+  if (folders.length === 0) return "unknown";
+  for (const folder of folders) {
+    if ((await resolved(world.files, folder)) === bench.dataFolder) return "ours";
+    if ((await resolved(world.files, join(folder, SETTINGS_NAME))) === bench.settings) return "ours";
+  }
+  return "not-ours";
+}

@@ -1,0 +1,34 @@
+import { ProblemError } from "../model/problem.ts";
+import type { Server } from "../model/server.ts";
+import type { World } from "../world/world.ts";
+import { commandService } from "./command.ts";
+import type { Service } from "./service.ts";
+import { systemdService } from "./systemd.ts";
+
+/** How this server is stopped and started, by its description. */
+export function serviceOf(world: Pick<World, "run" | "clock" | "env">, server: Server): Service {
+  switch (server.service.kind) {
+    case "systemd":
+      return systemdService(world, server.service.unit);
+    case "command":
+      return commandService(world, server.service);
+    case "none":
+      return NO_SERVICE;
+  }
+}
+
+/** Nothing here can stop or start the server. */
+const NO_SERVICE: Service = {
+  stopLine: null,
+  startLine: null,
+  stopDeadlineMs: async () => 0,
+  requestStop: async () => {
+    throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-service" });
+  },
+  condition: async () => "unknown",
+  queuedStopMs: async () => 0,
+  killedByForce: async () => false,
+  start: async () => {
+    throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-start-command" });
+  },
+};

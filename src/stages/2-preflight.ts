@@ -1,0 +1,105 @@
+import { ProblemError } from "../model/problem.ts";
+import type { Server, ServerProcess } from "../model/server.ts";
+import type { Settings } from "../model/settings.ts";
+import { processesOf } from "../services/processes.ts";
+import { serviceOf } from "../services/service-of.ts";
+import { removeIfThere, writeDurably } from "../state/durable.ts";
+import type { StateDirectory } from "../state/state-directory.ts";
+import { openPreferencesFile } from "../stores/preferences-file.ts";
+import type { StoredImage } from "../stores/store.ts";
+import { SystemError, type World } from "../world/world.ts";
+import type { PathContext, Target } from "./context.ts";
+import type { Expectation } from "./put-back.ts";
+import { portIsOurs } from "./settle.ts";
+
+/** Opens what a server's settings and its service are worked on through; `closeTarget` frees it. */
+export async function openTarget(world: World, server: Server): Promise<Target> {
+  const owner = server.account === undefined ? {} : { expectedOwner: { uid: server.account.uid } };
+  const store = await openPreferencesFile(world, server.settingsPath, owner);
+  return { server, store, service: serviceOf(world, server) };
+}
+
+export async function closeTarget(target: Target): Promise<void> {
+  await target.store.close();
+}
+
+/** A server as it was found, with settings that may be edited. */
+export interface Found {
+  readonly stored: StoredImage;
+  readonly settings: Settings;
+  readonly running: boolean;
+  readonly expectation: Expectation;
+}
+
+/**
+ * Reads what a change starts from. Throws `SETTINGS_MISSING`, `SETTINGS_*`, `IDENTITY_LOST`, `NEEDS_PRIVILEGE`.
+ */
+export async function readTarget(context: PathContext, target: Target): Promise<Found> {
+  const stored = await target.store.readImage();
+  if (stored === null) throw new ProblemError({ code: "SETTINGS_MISSING", path: target.store.location });
+  const settings = target.store.parse(stored.image);
+  const machineIdentifier = settings.identity.processedMachineIdentifier;
+  return {
+    stored,
+    settings,
+    running: await isRunning(context, target),
+    expectation: {
+      machineIdentifier,
+      portIsOurs: await portIsOurs(context, target.server.url, machineIdentifier),
+    },
+  };
+}
+
+/** Whether it runs. Throws `NEEDS_PRIVILEGE` when this account may not see that. */
+export async function isRunning(context: PathContext, target: Target): Promise<boolean> {
+  const processes = await visibleProcesses(context.world, target);
+  return processes.length > 0;
+}
+
+/**
+ * Everything that can be known to go wrong, before a claim code is spent or the server is stopped: that the
+ * server can be stopped *and* started again, that the new settings can be written where they belong, and that
+ * the state directory takes a backup. Leaves nothing behind.
+ */
+export async function demandReady(
+  context: PathContext,
+  state: StateDirectory,
+  target: Target,
+  options: { running: boolean; sizeBytes: number },
+): Promise<void> {
+  if (options.running) demandService(context.world, target);
+  await target.store.proveWritable(options.sizeBytes);
+  await demandSpace(state, options.sizeBytes);
+}
+
+function demandService(world: World, target: Target): void {
+  const { service, server } = target;
+  if (service.stopLine === null) throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-service" });
+  if (service.startLine === null) {
+    throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-start-command" });
+  }
+  if (server.service.kind === "systemd" && world.user.uid !== 0) {
+    throw new ProblemError({ code: "NEEDS_PRIVILEGE", path: target.store.location, line: "" });
+  }
+}
+
+const PROBE = "probe";
+
+/** The backup, its manifest, the journal and the parked credentials, generously. */
+async function demandSpace(state: StateDirectory, sizeBytes: number): Promise<void> {
+  try {
+    await writeDurably(state.root, PROBE, new Uint8Array(2 * sizeBytes + 64 * 1024));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new ProblemError({ code: "STATE_DIRECTORY_UNUSABLE", path: state.path, reason: error.code });
+  } finally {
+    await removeIfThere(state.root, PROBE);
+    await removeIfThere(state.root, `.${PROBE}.new`);
+  }
+}
+
+async function visibleProcesses(world: World, target: Target): Promise<readonly ServerProcess[]> {
+  const processes = await processesOf(world, target.server);
+  if (processes !== "unknown") return processes;
+  throw new ProblemError({ code: "NEEDS_PRIVILEGE", path: target.store.location, line: "" });
+}

@@ -1,0 +1,26 @@
+import type { PlanView } from "../model/event.ts";
+import { presentCredentials, type Settings } from "../model/settings.ts";
+import type { StateDirectory } from "../state/state-directory.ts";
+import type { Target } from "./context.ts";
+
+/** The plan as it is shown; `runChange` refuses to apply it to other values than these. */
+export function makePlan(
+  target: Target,
+  settings: Settings | null,
+  options: Pick<PlanView, "command" | "change"> & {
+    running: boolean;
+    keepStopped: boolean;
+    stateDirectory: StateDirectory["path"];
+  } & Partial<Pick<PlanView, "backup" | "deadSignIn" | "otherDifferences">>,
+): PlanView {
+  const { running, keepStopped, stateDirectory, ...rest } = options;
+  return {
+    ...rest,
+    server: target.server.id,
+    settingsPath: target.store.location,
+    present: settings === null ? [] : presentCredentials(settings.credentials),
+    stopLine: running ? target.service.stopLine : null,
+    startLine: running && !keepStopped ? target.service.startLine : null,
+    backupFolder: `${stateDirectory}/backups`,
+  };
+}

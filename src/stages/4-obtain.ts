@@ -1,0 +1,168 @@
+import { type ProblemCode, ProblemError } from "../model/problem.ts";
+import type { Secret } from "../model/secret.ts";
+import type { NewCredentials, Settings } from "../model/settings.ts";
+import type { PlexTv } from "../plex/account.ts";
+import { noteExchange, wasSent } from "../state/exchanges.ts";
+import type { Journal } from "../state/journal.ts";
+import { parkCredentials, parkedCredentials, removeParked } from "../state/parked-credentials.ts";
+import type { StateDirectory } from "../state/state-directory.ts";
+import { heedInterrupt, note, type PathContext } from "./context.ts";
+import { asProblem } from "./put-back.ts";
+
+/** What obtaining new credentials needs; nothing here touches the server. */
+export interface ObtainOptions {
+  readonly settings: Settings;
+  readonly plexTv: PlexTv;
+  /** User name or e-mail address that the new sign-in must have. */
+  readonly expectAccount?: string;
+  /** Asked when the new account is not the one in the settings. */
+  acceptOwner(from: string, to: string): Promise<boolean>;
+}
+
+/**
+ * Exchanges a claim code for the server's new credentials and parks them durably: from then on the old sign-in
+ * is dead and these are kept whatever happens. The code is marked as sent before it is sent, and never sent
+ * twice (but where plex.tv answers 429, which says that it did nothing with it).
+ *
+ * Throws what `PlexTv.exchange` throws, `CLAIM_CODE_ALREADY_SENT`, and `WRONG_ACCOUNT` after the new device was
+ * signed out again where plex.tv allows that.
+ */
+export async function obtainByClaimCode(
+  context: PathContext,
+  state: StateDirectory,
+  journal: Journal,
+  code: Secret,
+  options: ObtainOptions,
+): Promise<NewCredentials> {
+  const deviceId = options.settings.identity.processedMachineIdentifier;
+  if (await wasSent(state, code)) throw new ProblemError({ code: "CLAIM_CODE_ALREADY_SENT" });
+  await options.plexTv.ping();
+  heedInterrupt(context);
+  const credentials = await exchange(context, state, journal, code, options);
+  await keep(() => parkCredentials(state, deviceId, { credentials, run: journal.id }));
+  await keep(() => journal.note({ kind: "exchanged" }));
+  note(context, { code: "CREDENTIALS_OBTAINED", username: credentials.username });
+  await demandAccount(context, state, credentials, options);
+  return credentials;
+}
+
+/** After these the code is as good as before: it did not leave, or plex.tv said that it did nothing with it. */
+const NOT_SENT: ReadonlySet<ProblemCode> = new Set(["PLEXTV_UNREACHABLE", "PLEXTV_RATE_LIMITED", "INTERRUPTED"]);
+
+/**
+ * Past the point of no return one failure must not lose the only working credentials: it is tried twice.
+ * Throws `CREDENTIALS_NOT_KEPT` when the state directory takes nothing any more.
+ */
+async function keep(task: () => Promise<void>): Promise<void> {
+  try {
+    await task();
+  } catch {
+    try {
+      await task();
+    } catch (cause) {
+      throw new ProblemError({ code: "CREDENTIALS_NOT_KEPT" }, { cause });
+    }
+  }
+}
+
+async function exchange(
+  context: PathContext,
+  state: StateDirectory,
+  journal: Journal,
+  code: Secret,
+  options: ObtainOptions,
+): Promise<NewCredentials> {
+  const { identity, credentials: old } = options.settings;
+  const deviceId = identity.processedMachineIdentifier;
+  const mark = (what: "sending" | "not-sent" | "exchanged", replaced?: Secret) =>
+    noteExchange(state, {
+      at: context.world.clock.now(),
+      deviceId,
+      code,
+      what,
+      ...(replaced === undefined ? {} : { replaced }),
+    });
+  try {
+    const credentials = await options.plexTv.exchange(code, deviceId, {
+      onSending: async () => {
+        await journal.note({ kind: "sending-code" });
+        await mark("sending");
+      },
+      onWaiting: (seconds) => note(context, { code: "WAITING_FOR_PLEXTV", seconds }),
+      signal: context.interrupt,
+    });
+    await keep(() => mark("exchanged", old.token));
+    return credentials;
+  } catch (error) {
+    const problem = asProblem(error);
+    if (NOT_SENT.has(problem.code)) await mark("not-sent");
+    if (problem.code !== "EXCHANGE_OUTCOME_UNKNOWN") await journal.note({ kind: "not-exchanged" });
+    throw error;
+  }
+}
+
+/** The right account, as far as anybody said which one that is. */
+export async function demandAccount(
+  context: PathContext,
+  state: StateDirectory,
+  credentials: NewCredentials,
+  options: ObtainOptions,
+): Promise<void> {
+  const { expectAccount, settings, plexTv } = options;
+  const deviceId = settings.identity.processedMachineIdentifier;
+  const before = settings.credentials.username ?? settings.credentials.mail ?? "";
+  if (expectAccount !== undefined) {
+    if (isAccount(credentials, expectAccount)) return;
+  } else {
+    if (!changesOwner(settings, credentials)) return;
+    note(context, { code: "OWNER_CHANGES", from: before, to: credentials.username });
+    if (await options.acceptOwner(before, credentials.username)) return;
+  }
+  const signedOut = await plexTv.signOut(credentials.token, deviceId);
+  await removeParked(state, deviceId);
+  throw new ProblemError({
+    code: "WRONG_ACCOUNT",
+    expected: expectAccount ?? before,
+    signedOut: signedOut ? "yes" : "no",
+  });
+}
+
+/** Whether the new credentials belong to another account than the one in the settings. */
+export function changesOwner(settings: Settings, credentials: NewCredentials): boolean {
+  const { username, mail } = settings.credentials;
+  const known = [username, mail].filter((name) => name !== undefined && name !== "");
+  return known.length > 0 && !known.some((name) => name !== undefined && isAccount(credentials, name));
+}
+
+function isAccount(credentials: NewCredentials, name: string): boolean {
+  const wanted = name.toLowerCase();
+  return wanted === credentials.username.toLowerCase() || wanted === credentials.mail.toLowerCase();
+}
+
+/**
+ * Credentials that an earlier run obtained and could not write. Dead ones (plex.tv says so) are removed; null
+ * when there are none that may still work, or when the settings hold them already.
+ */
+export async function obtainFromParked(
+  context: PathContext,
+  state: StateDirectory,
+  settings: Settings,
+  plexTv: PlexTv,
+): Promise<NewCredentials | null> {
+  const deviceId = settings.identity.processedMachineIdentifier;
+  const parked = await parkedCredentials(state, deviceId);
+  if (parked === null) return null;
+  const { credentials } = parked;
+  if (settings.credentials.token?.reveal() === credentials.token.reveal()) {
+    await removeParked(state, deviceId);
+    return null;
+  }
+  const verdict = await plexTv.user(credentials.token, deviceId);
+  if (verdict.kind === "revoked") {
+    await removeParked(state, deviceId);
+    note(context, { code: "PARKED_CREDENTIALS_DEAD" });
+    return null;
+  }
+  note(context, { code: "CREDENTIALS_FROM_PARKED", username: credentials.username });
+  return credentials;
+}

@@ -1,0 +1,102 @@
+import { ProblemError } from "../model/problem.ts";
+import { identity } from "../plex/server.ts";
+import { processesOf } from "../services/processes.ts";
+import { heedInterrupt, note, type PathContext, type Target, WAITS } from "./context.ts";
+
+/**
+ * Stops the server politely and proves it: no process of this server is left, its manager has let go of it, and
+ * its port is quiet or answers as somebody else. The deadline lies below the manager's own kill.
+ *
+ * Throws `STOP_FAILED`, `STOP_TIMEOUT`, `STILL_RUNNING`, `STILL_ANSWERING`, `RESTARTED_BY_ITSELF`, `INTERRUPTED`.
+ * `machineIdentifier`: of this server, to tell its answers from another's; null when it could not be read.
+ */
+export async function stopServer(
+  context: PathContext,
+  target: Target,
+  machineIdentifier: string | null,
+): Promise<void> {
+  const { clock } = context.world;
+  const deadlineMs = await target.service.stopDeadlineMs();
+  const startedMs = clock.monotonicMs();
+  await target.service.requestStop();
+  for (;;) {
+    heedInterrupt(context);
+    const seen = await look(context, target, machineIdentifier);
+    if (seen === "gone") break;
+    if (clock.monotonicMs() - startedMs > deadlineMs) throw tooLate(target, seen, deadlineMs);
+    await clock.sleep(WAITS.pollMs, context.interrupt);
+  }
+  await noteKill(context, target);
+  await watchForRestart(context, target);
+}
+
+type Seen = "gone" | "stopping" | { readonly pids: readonly number[] } | { readonly answering: string };
+
+async function look(context: PathContext, target: Target, machineIdentifier: string | null): Promise<Seen> {
+  const condition = await target.service.condition();
+  if (condition === "active" || condition === "stopping") return "stopping";
+  const processes = await processesOf(context.world, target.server);
+  if (processes === "unknown") return { pids: [] };
+  if (processes.length > 0) return { pids: processes.map((process) => process.pid) };
+  const { url } = target.server;
+  const answer = await identity(context.world, url);
+  const ours = answer.kind === "answers" && answer.machineIdentifier === machineIdentifier;
+  return ours ? { answering: url } : "gone";
+}
+
+function tooLate(target: Target, seen: Seen, deadlineMs: number): ProblemError {
+  if (typeof seen === "object" && "answering" in seen) {
+    return new ProblemError({ code: "STILL_ANSWERING", url: seen.answering });
+  }
+  if (typeof seen === "object" && target.service.stopLine !== null && target.server.service.kind !== "systemd") {
+    return new ProblemError({ code: "STILL_RUNNING", pids: seen.pids.join(" ") });
+  }
+  return new ProblemError({ code: "STOP_TIMEOUT", seconds: Math.round(deadlineMs / 1000), killed: "no" });
+}
+
+async function noteKill(context: PathContext, target: Target): Promise<void> {
+  const { service } = target.server;
+  if (service.kind === "systemd" && (await target.service.killedByForce())) {
+    note(context, { code: "KILLED_BY_MANAGER", unit: service.unit });
+  }
+}
+
+/**
+ * A manager's own stop holds; a user's command may only have ended the process, and a wrapper brings it back a
+ * moment later. Nothing has been changed yet when that is noticed.
+ */
+async function watchForRestart(context: PathContext, target: Target): Promise<void> {
+  if (target.server.service.kind !== "command") return;
+  const { clock } = context.world;
+  const startedMs = clock.monotonicMs();
+  while (clock.monotonicMs() - startedMs < WAITS.restartWatchMs) {
+    heedInterrupt(context);
+    await demandStopped(context, target);
+    await clock.sleep(WAITS.pollMs, context.interrupt);
+  }
+}
+
+/** Throws `RESTARTED_BY_ITSELF` when a process of this server is there again. */
+export async function demandStopped(context: PathContext, target: Target): Promise<void> {
+  const processes = await processesOf(context.world, target.server);
+  const [first] = processes === "unknown" ? [] : processes;
+  if (first !== undefined) throw new ProblemError({ code: "RESTARTED_BY_ITSELF", pid: first.pid });
+}
+
+/**
+ * For a stop that missed our deadline but is still queued at its manager: waits until the manager is through,
+ * by force if it comes to that, so that the server can be started again.
+ */
+export async function waitOutQueuedStop(context: PathContext, target: Target): Promise<void> {
+  const { service } = target.server;
+  if (service.kind !== "systemd" || (await target.service.condition()) !== "stopping") return;
+  note(context, { code: "STOP_STILL_QUEUED", unit: service.unit });
+  const { clock } = context.world;
+  const deadlineMs = await target.service.queuedStopMs();
+  const startedMs = clock.monotonicMs();
+  while ((await target.service.condition()) === "stopping") {
+    if (clock.monotonicMs() - startedMs > deadlineMs) break;
+    await clock.sleep(WAITS.pollMs);
+  }
+  await noteKill(context, target);
+}

@@ -1,0 +1,137 @@
+import type { Aftermath, ByHand, Problem } from "../model/problem.ts";
+import { ProblemError } from "../model/problem.ts";
+import { processesOf } from "../services/processes.ts";
+import { backupSettingsPath, readBackup } from "../state/backups.ts";
+import { type Entry, has, type Journal, last } from "../state/journal.ts";
+import type { StateDirectory } from "../state/state-directory.ts";
+import { SystemError } from "../world/world.ts";
+import { stopServer, waitOutQueuedStop } from "./5-stop.ts";
+import { startServer } from "./8-start.ts";
+import { note, type PathContext, type Target, uninterruptible } from "./context.ts";
+
+/** What putting back needs to know of a server besides its target. */
+export interface Expectation {
+  readonly machineIdentifier: string | null;
+  /** Whether the port answered as this server before (or nobody did). */
+  readonly portIsOurs: boolean;
+}
+
+/**
+ * Puts everything back as the run found it, from its journal alone: in the run itself after a failure, or in a
+ * later one after a crash. After a successful exchange the new credentials are the one thing that stays: they
+ * are in the settings, or parked for the next changing command.
+ *
+ * Never throws for what could not be put back: that is in the answer, with the way to do it by hand, and each
+ * further problem is told as a note, so that the first error stays the first.
+ */
+export async function putBack(
+  context: PathContext,
+  state: StateDirectory,
+  target: Target,
+  journal: Journal,
+  expectation: Expectation,
+): Promise<Aftermath> {
+  const entries = journal.entries;
+  if (!has(entries, "stopping") && !has(entries, "writing")) {
+    return has(entries, "exchanged")
+      ? { kind: "put-back", credentials: "parked" }
+      : { kind: "nothing-changed" };
+  }
+  const work = uninterruptible(context);
+  work.emit({ type: "step", step: "roll-back", phase: "begin" });
+  const failures: ByHand[] = [];
+  const attempt = (byHand: ByHand | null, task: () => Promise<void>) =>
+    attempted(work, failures, byHand, task);
+
+  await attempt(null, () => journal.note({ kind: "putting-back" }));
+  await attempt(null, () => waitOutQueuedStop(work, target));
+  const backup = last(entries, "backed-up");
+  if (has(entries, "writing") && !has(entries, "exchanged") && backup !== undefined) {
+    const copy: ByHand = {
+      do: "copy",
+      from: backupSettingsPath(state, backup.backup),
+      to: target.store.location,
+    };
+    await attempt(copy, () => restoreBefore(work, state, target, entries, expectation));
+  }
+  if (begunRunning(entries)) {
+    await attempt(startByHand(target), () => startAgain(work, target, expectation));
+  }
+  work.emit({ type: "step", step: "roll-back", phase: "end" });
+  if (failures.length > 0) return { kind: "not-put-back", byHand: failures };
+  return { kind: "put-back", credentials: await whereCredentialsAre(target, entries) };
+}
+
+async function attempted(
+  context: PathContext,
+  failures: ByHand[],
+  byHand: ByHand | null,
+  task: () => Promise<void>,
+): Promise<void> {
+  try {
+    await task();
+  } catch (error) {
+    note(context, { code: "ROLL_BACK_PROBLEM", problem: asProblem(error) });
+    if (byHand !== null) failures.push(byHand);
+  }
+}
+
+/**
+ * The settings as they were before the write. What stands there now may be that already, or what we wrote, or
+ * what the server made of it since: in the last two cases the server must not run while it is put back.
+ */
+async function restoreBefore(
+  context: PathContext,
+  state: StateDirectory,
+  target: Target,
+  entries: readonly Entry[],
+  expectation: Expectation,
+): Promise<void> {
+  const writing = last(entries, "writing");
+  const backup = last(entries, "backed-up");
+  if (writing === undefined || backup === undefined) return;
+  const standing = await target.store.readImage();
+  if (standing?.image.sha256 === writing.from) return;
+  const running = await processesOf(context.world, target.server);
+  if (running === "unknown" || running.length > 0) {
+    await stopServer(context, target, expectation.machineIdentifier);
+  }
+  const now = await target.store.readImage();
+  const before = await readBackup(state, backup.backup);
+  if (now?.image.sha256 === before.image.sha256) return;
+  await target.store.write(now?.image ?? null, before.image, before.metadata);
+}
+
+async function startAgain(context: PathContext, target: Target, expectation: Expectation): Promise<void> {
+  await startServer(context, target, { ...expectation, resetLimit: true });
+}
+
+function begunRunning(entries: readonly Entry[]): boolean {
+  const [begun] = entries;
+  return begun?.kind === "begun" && begun.wasRunning;
+}
+
+function startByHand(target: Target): ByHand | null {
+  const line = target.service.startLine;
+  return line === null ? null : { do: "start", line };
+}
+
+async function whereCredentialsAre(
+  target: Target,
+  entries: readonly Entry[],
+): Promise<"none" | "written" | "parked"> {
+  if (!has(entries, "exchanged")) return "none";
+  if (has(entries, "written")) return "written";
+  const writing = last(entries, "writing");
+  const standing = await target.store.readImage().catch(() => null);
+  return writing !== undefined && standing?.image.sha256 === writing.to ? "written" : "parked";
+}
+
+/** Any thrown thing as a coded problem; what is neither ours nor the system's is a bug. */
+export function asProblem(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  if (error instanceof SystemError) {
+    return { code: "SYSTEM_CALL_FAILED", what: error.call, path: error.path, reason: error.code };
+  }
+  return { code: "INTERNAL", detail: error instanceof Error ? error.name : typeof error };
+}

@@ -1,0 +1,204 @@
+import { createHash } from "node:crypto";
+import * as v from "valibot";
+import { ProblemError } from "../model/problem.ts";
+import type { Server } from "../model/server.ts";
+import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
+import type { Folder } from "../world/world.ts";
+import { SystemError } from "../world/world.ts";
+import { absentAsNull, readIfThere, removeIfThere, writeDurably } from "./durable.ts";
+import { timeName } from "./journal.ts";
+import type { StateDirectory, StateWorld } from "./state-directory.ts";
+
+/**
+ * Backups of the settings, whole and in clear (0600 in 0700 folders). A backup exists when its folder has its
+ * final name: it was written, made durable, read back and hashed before it got that.
+ */
+const ManifestSchema = v.object({
+  version: v.literal(1),
+  id: v.string(),
+  /** Milliseconds since 1970. */
+  createdAt: v.number(),
+  server: v.string(),
+  settings: v.string(),
+  store: v.literal("xml"),
+  /** `ProcessedMachineIdentifier`, where the settings could still be read. */
+  deviceId: v.nullable(v.string()),
+  run: v.nullable(v.string()),
+  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  sizeBytes: v.number(),
+  /** Fingerprint of the token in it (`exchanges.ts`); null when it holds none. */
+  token: v.nullable(v.string()),
+  metadata: v.object({ uid: v.number(), gid: v.number(), mode: v.number() }),
+});
+export type Manifest = v.InferOutput<typeof ManifestSchema>;
+
+export interface Backup {
+  readonly manifest: Manifest;
+  readonly image: Image;
+  readonly metadata: FileMetadata;
+}
+
+/** Kept for every server whatever their age, and whatever their number, by `tidyBackups`. */
+export const KEEP_NEWEST = 10;
+export const KEEP_DAYS = 30;
+
+const MANIFEST = "manifest.json";
+const SETTINGS = "settings.xml";
+const NAME = /^\d{8}-\d{6}-[0-9a-f]{4}$/;
+
+/** Throws `BACKUP_FAILED`, with nothing half-made left under a final name. */
+export async function createBackup(
+  world: StateWorld,
+  state: StateDirectory,
+  source: {
+    server: Server;
+    settings: string;
+    stored: StoredImage;
+    deviceId: string | null;
+    token: string | null;
+    run: string | null;
+  },
+): Promise<Manifest> {
+  const createdAt = world.clock.now();
+  const id = `${timeName(createdAt)}-${world.randomHex(2)}`;
+  const { image, metadata } = source.stored;
+  const manifest: Manifest = {
+    version: 1,
+    id,
+    createdAt,
+    server: source.server.id,
+    settings: source.settings,
+    store: "xml",
+    deviceId: source.deviceId,
+    run: source.run,
+    sha256: image.sha256,
+    sizeBytes: image.bytes.length,
+    token: source.token,
+    metadata,
+  };
+  const unfinished = `.${id}.new`;
+  try {
+    await state.backups.makeFolder(unfinished, 0o700);
+    const folder = await state.backups.openFolder(unfinished);
+    try {
+      await writeDurably(folder, SETTINGS, image.bytes);
+      await writeDurably(
+        folder,
+        MANIFEST,
+        new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`),
+      );
+    } finally {
+      await folder.close();
+    }
+    await state.backups.rename(unfinished, id);
+    await state.backups.sync();
+  } catch (error) {
+    if (error instanceof SystemError) throw failed(state, id, error.code, error);
+    throw error;
+  }
+  await readBackup(state, id);
+  return manifest;
+}
+
+/** The manifests, newest first; names of what cannot be read as a backup apart. */
+export async function listBackups(
+  state: StateDirectory,
+): Promise<{ backups: readonly Manifest[]; damaged: readonly string[] }> {
+  const names = (await state.backups.list())
+    .filter((name) => NAME.test(name))
+    .sort()
+    .reverse();
+  const backups: Manifest[] = [];
+  const damaged: string[] = [];
+  for (const id of names) {
+    const manifest = await readManifest(state, id).catch(() => null);
+    if (manifest === null) damaged.push(id);
+    else backups.push(manifest);
+  }
+  return { backups, damaged };
+}
+
+/** Reads one whole and proves it: throws `BACKUP_NOT_FOUND` or `BACKUP_DAMAGED`. */
+export async function readBackup(state: StateDirectory, id: string): Promise<Backup> {
+  const manifest = await readManifest(state, id);
+  const folder = await openBackup(state, id);
+  try {
+    const bytes = await readIfThere(folder, SETTINGS);
+    if (bytes === null) throw damagedBackup(id, "settings-missing");
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    if (sha256 !== manifest.sha256 || bytes.length !== manifest.sizeBytes) throw damagedBackup(id, "hash");
+    return { manifest, image: { bytes, sha256 }, metadata: manifest.metadata };
+  } finally {
+    await folder.close();
+  }
+}
+
+export async function deleteBackup(state: StateDirectory, id: string): Promise<void> {
+  const folder = await openBackup(state, id);
+  try {
+    for (const name of await folder.list()) await removeIfThere(folder, name);
+  } finally {
+    await folder.close();
+  }
+  await state.backups.removeFolder(id);
+  await state.backups.sync();
+}
+
+/**
+ * The retention rule: of each server the newest `KEEP_NEWEST` stay, and everything younger than `KEEP_DAYS`,
+ * and everything that `inUse` names (the backups of runs that are not settled). Answers how many went.
+ */
+export async function tidyBackups(
+  world: StateWorld,
+  state: StateDirectory,
+  inUse: ReadonlySet<string>,
+): Promise<number> {
+  const { backups } = await listBackups(state);
+  const oldest = world.clock.now() - KEEP_DAYS * 24 * 60 * 60 * 1000;
+  const seen = new Map<string, number>();
+  let removed = 0;
+  for (const manifest of backups) {
+    const rank = (seen.get(manifest.server) ?? 0) + 1;
+    seen.set(manifest.server, rank);
+    if (rank <= KEEP_NEWEST || manifest.createdAt >= oldest || inUse.has(manifest.id)) continue;
+    await deleteBackup(state, manifest.id);
+    removed += 1;
+  }
+  return removed;
+}
+
+/** Where a person finds a backup, and the settings file in it. */
+export function backupFolder(state: StateDirectory, id: string): string {
+  return `${state.path}/backups/${id}`;
+}
+
+export function backupSettingsPath(state: StateDirectory, id: string): string {
+  return `${backupFolder(state, id)}/${SETTINGS}`;
+}
+
+async function openBackup(state: StateDirectory, id: string): Promise<Folder> {
+  const folder = NAME.test(id) ? await absentAsNull(state.backups.openFolder(id)) : null;
+  if (folder === null) throw new ProblemError({ code: "BACKUP_NOT_FOUND", id });
+  return folder;
+}
+
+async function readManifest(state: StateDirectory, id: string): Promise<Manifest> {
+  const folder = await openBackup(state, id);
+  try {
+    const bytes = await readIfThere(folder, MANIFEST);
+    const schema = v.pipe(v.string(), v.parseJson(), ManifestSchema);
+    const parsed = v.safeParse(schema, bytes === null ? "" : new TextDecoder().decode(bytes));
+    if (!parsed.success || parsed.output.id !== id) throw damagedBackup(id, "manifest");
+    return parsed.output;
+  } finally {
+    await folder.close();
+  }
+}
+
+function damagedBackup(id: string, reason: string): ProblemError {
+  return new ProblemError({ code: "BACKUP_DAMAGED", id, reason });
+}
+
+function failed(state: StateDirectory, id: string, reason: string, cause: unknown): ProblemError {
+  return new ProblemError({ code: "BACKUP_FAILED", path: `${state.path}/backups/${id}`, reason }, { cause });
+}

@@ -1,0 +1,206 @@
+import * as v from "valibot";
+import { ProblemError } from "../model/problem.ts";
+import type { Folder } from "../world/world.ts";
+import { absentAsNull, appendLine, ensureFolder, readIfThere, writeDurably } from "./durable.ts";
+import type { StateDirectory, StateWorld } from "./state-directory.ts";
+
+/**
+ * The written-ahead journal of one run: a line a step, durable before the step. What a crash leaves behind is
+ * read from here alone. It holds no secret: hashes, names of backups, and what the server was like.
+ *
+ * A new kind of entry, or a new field, is allowed; old journals must stay readable for ever (fixtures hold it).
+ */
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+
+const ServerSchema = v.object({
+  id: v.string(),
+  install: v.picklist(["linux-package", "arch-package", "systemd-unit", "running-process", "settings-file"]),
+  store: v.literal("xml"),
+  settingsPath: v.string(),
+  dataFolder: v.string(),
+  executable: v.exactOptional(v.string()),
+  account: v.exactOptional(v.object({ name: v.string(), uid: v.number(), gid: v.number() })),
+  service: v.variant("kind", [
+    v.object({ kind: v.literal("systemd"), unit: v.string() }),
+    v.object({
+      kind: v.literal("command"),
+      stop: v.exactOptional(v.string()),
+      start: v.exactOptional(v.string()),
+    }),
+    v.object({ kind: v.literal("none") }),
+  ]),
+  url: v.string(),
+});
+
+const EntrySchema = v.variant("kind", [
+  v.object({
+    kind: v.literal("begun"),
+    version: v.literal(1),
+    /** Milliseconds since 1970. */
+    at: v.number(),
+    command: v.picklist(["reset", "claim", "undo", "restore"]),
+    server: ServerSchema,
+    /** Whether the server ran when it was found: it ends so. */
+    wasRunning: v.boolean(),
+    keepStopped: v.boolean(),
+    /** For an undo: the run that it undoes. */
+    undoes: v.exactOptional(v.string()),
+  }),
+  /** A claim code is about to be sent; the answer follows as `exchanged` or `not-exchanged`, or never. */
+  v.object({ kind: v.literal("sending-code") }),
+  v.object({ kind: v.literal("not-exchanged") }),
+  /** New credentials are parked, durably. The old sign-in is dead from here on. */
+  v.object({ kind: v.literal("exchanged") }),
+  v.object({ kind: v.literal("stopping") }),
+  v.object({ kind: v.literal("stopped") }),
+  v.object({ kind: v.literal("backed-up"), backup: v.string(), sha256 }),
+  v.object({ kind: v.literal("writing"), from: v.nullable(sha256), to: sha256 }),
+  v.object({ kind: v.literal("written") }),
+  v.object({ kind: v.literal("starting") }),
+  v.object({ kind: v.literal("started") }),
+  v.object({ kind: v.literal("putting-back") }),
+  v.object({
+    kind: v.literal("settled"),
+    how: v.picklist(["done", "put-back", "nothing-changed"]),
+  }),
+  v.object({ kind: v.literal("undone"), by: v.string() }),
+]);
+
+export type Entry = v.InferOutput<typeof EntrySchema>;
+export type Begun = Extract<Entry, { kind: "begun" }>;
+
+const FILE = "journal.jsonl";
+
+/** One run: its name, and what its journal says so far. */
+export interface RunRecord {
+  readonly id: string;
+  readonly begun: Begun;
+  readonly entries: readonly Entry[];
+}
+
+/** A journal that is being written. */
+export class Journal {
+  readonly id: string;
+  readonly #folder: Folder;
+  readonly #entries: Entry[];
+
+  private constructor(id: string, folder: Folder, entries: Entry[]) {
+    this.id = id;
+    this.#folder = folder;
+    this.#entries = entries;
+  }
+
+  static async begin(world: StateWorld, state: StateDirectory, begun: Omit<Begun, "at">): Promise<Journal> {
+    const at = world.clock.now();
+    const id = `${timeName(at)}-${world.randomHex(2)}`;
+    const folder = await ensureFolder(state.runs, id);
+    const journal = new Journal(id, folder, []);
+    await journal.note({ ...begun, at });
+    return journal;
+  }
+
+  /** Goes on writing the journal of a run that was cut off; half a last line is dropped first. */
+  static async resume(state: StateDirectory, run: RunRecord): Promise<Journal> {
+    const folder = await state.runs.openFolder(run.id);
+    await writeDurably(folder, FILE, wholeJournal(run.entries));
+    return new Journal(run.id, folder, [...run.entries]);
+  }
+
+  /** Durable when it returns. */
+  async note(entry: Entry): Promise<void> {
+    await appendLine(this.#folder, FILE, JSON.stringify(entry));
+    this.#entries.push(entry);
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#entries;
+  }
+
+  async close(): Promise<void> {
+    await this.#folder.close();
+  }
+}
+
+/**
+ * Every run, newest first. A last line that was cut off in the middle is as if it had not been begun: its step
+ * had not been taken. Anything else that cannot be read throws `JOURNAL_DAMAGED`.
+ */
+export async function listRuns(state: StateDirectory): Promise<RunRecord[]> {
+  const names = (await state.runs.list()).filter((name) => RUN_NAME.test(name)).sort();
+  const runs: RunRecord[] = [];
+  for (const id of names.reverse()) {
+    const run = await readRun(state, id);
+    if (run !== null) runs.push(run);
+  }
+  return runs;
+}
+
+/** A run by its name; null when there is none, or when not even its first line was durable. */
+export async function readRun(state: StateDirectory, id: string): Promise<RunRecord | null> {
+  if (!RUN_NAME.test(id)) return null;
+  const folder = await absentAsNull(state.runs.openFolder(id));
+  if (folder === null) return null;
+  try {
+    const bytes = await readIfThere(folder, FILE);
+    return bytes === null ? null : parseRun(id, `${state.path}/runs/${id}/${FILE}`, bytes);
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Marks a finished run as undone by another one. */
+export async function noteUndone(state: StateDirectory, run: RunRecord, by: string): Promise<void> {
+  const journal = await Journal.resume(state, run);
+  try {
+    await journal.note({ kind: "undone", by });
+  } finally {
+    await journal.close();
+  }
+}
+
+export function isSettled(run: RunRecord): boolean {
+  return run.entries.some((entry) => entry.kind === "settled");
+}
+
+export function has(entries: readonly Entry[], kind: Entry["kind"]): boolean {
+  return entries.some((entry) => entry.kind === kind);
+}
+
+/** The last entry of a kind. */
+export function last<K extends Entry["kind"]>(
+  entries: readonly Entry[],
+  kind: K,
+): Extract<Entry, { kind: K }> | undefined {
+  return entries.findLast((entry): entry is Extract<Entry, { kind: K }> => entry.kind === kind);
+}
+
+/** `20261122-031500` in UTC: names sort as time does. */
+export function timeName(at: number): string {
+  // biome-ignore lint/style/noRestrictedGlobals: formats a time that the World gave; reads no clock.
+  return new Date(at).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
+}
+
+function wholeJournal(entries: readonly Entry[]): Uint8Array {
+  return new TextEncoder().encode(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+}
+
+const RUN_NAME = /^\d{8}-\d{6}-[0-9a-f]{4}$/;
+
+function parseRun(id: string, path: string, bytes: Uint8Array): RunRecord | null {
+  const lines = new TextDecoder().decode(bytes).split("\n");
+  // What stands after the last newline was cut off; a whole file ends with one.
+  lines.pop();
+  const entries = lines.map((line) => parseEntry(line, path));
+  const [first] = entries;
+  if (first === undefined) return null;
+  if (first.kind !== "begun") throw new ProblemError({ code: "JOURNAL_DAMAGED", path });
+  return { id, begun: first, entries };
+}
+
+function parseEntry(line: string, path: string): Entry {
+  try {
+    return v.parse(EntrySchema, JSON.parse(line));
+  } catch (cause) {
+    throw new ProblemError({ code: "JOURNAL_DAMAGED", path }, { cause });
+  }
+}

@@ -1,0 +1,266 @@
+import { createHash } from "node:crypto";
+import { basename, dirname, join, resolve } from "node:path";
+import type { Note } from "../model/event.ts";
+import { ProblemError } from "../model/problem.ts";
+import { type FileStat, type Folder, SystemError, type World } from "../world/world.ts";
+import { editPreferences, parsePreferences } from "./preferences-xml.ts";
+import { type Carried, rehearseReplacement, replaceFile } from "./replace-file.ts";
+import { asNotReadable } from "./replacement-errors.ts";
+import type { FileMetadata, Image, SettingsStore, StoredImage } from "./store.ts";
+import {
+  changedMeanwhile,
+  closeQuietly,
+  entryAt,
+  openTarget,
+  sameRecord,
+  TARGET_CAP_BYTES,
+  type TargetPlace,
+  unsafe,
+} from "./target-file.ts";
+
+/**
+ * The settings of a server on Linux, `Preferences.xml` in its data folder (support.plex.tv/articles/204281528).
+ *
+ * The folder is pinned here, once, and everything happens in it whatever becomes of its name. A link as last
+ * part of `path` is followed once, knowingly: made by root or the server's account, it must lead to a regular
+ * file with one link that belongs to the server's account; that file is then replaced in its own folder.
+ *
+ * `expectedOwner` is the server's account where it is known, else the owner of the folder is taken for it. The
+ * file must belong to that account or to root; for a caller who is not root also to the caller, who gains
+ * nothing that was not theirs. A folder that others may write in is no reason to refuse: nothing in it is
+ * reached by a name that they could redirect.
+ *
+ * Throws `SETTINGS_MISSING` (no such folder, or a link to nothing), `SETTINGS_UNSAFE`, `NEEDS_PRIVILEGE` (its
+ * `line` is empty, here and in `readImage`: the command layer knows the line to type), `SYSTEM_CALL_FAILED`.
+ */
+export async function openPreferencesFile(
+  world: PreferencesWorld,
+  path: string,
+  options: PreferencesOptions = {},
+): Promise<SettingsStore> {
+  try {
+    return new PreferencesFile(world, await settingsPlace(world, path, options), options);
+  } catch (error) {
+    throw asMissing(error, path) ?? asNotReadable(error, path);
+  }
+}
+
+export type PreferencesWorld = Pick<World, "run" | "randomHex" | "files" | "user" | "clock">;
+
+export interface PreferencesOptions {
+  readonly expectedOwner?: { readonly uid: number };
+  /** Told once, with `METADATA_UNCHECKED`, when attributes were copied but could not be compared. */
+  readonly onNote?: (note: Note) => void;
+}
+
+/** Bytes with their SHA-256, as the stores and backups pass them around. */
+export function imageOf(bytes: Uint8Array): Image {
+  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+/** Times that a file which changes under the reader is read again before that counts as an answer. */
+const READ_ATTEMPTS = 5;
+const READ_PAUSE_MS = 50;
+
+interface SettingsPlace extends TargetPlace {
+  readonly lockName: string;
+  readonly followedFrom?: string;
+  readonly metadataOfNew: FileMetadata;
+}
+
+class PreferencesFile implements SettingsStore {
+  readonly location: string;
+  readonly followedFrom?: string;
+  readonly lockName: string;
+  readonly #world: PreferencesWorld;
+  readonly #place: SettingsPlace;
+  readonly #onNote: (note: Note) => void;
+  #noted = false;
+
+  constructor(world: PreferencesWorld, place: SettingsPlace, { onNote }: PreferencesOptions) {
+    this.location = place.path;
+    if (place.followedFrom !== undefined) this.followedFrom = place.followedFrom;
+    this.lockName = place.lockName;
+    this.#world = world;
+    this.#place = place;
+    this.#onNote = onNote ?? ignoreNote;
+  }
+
+  async readImage(): Promise<StoredImage | null> {
+    try {
+      for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt += 1) {
+        const read = await readOnce(this.#place);
+        if (read !== "changing") return read;
+        await this.#world.clock.sleep(READ_PAUSE_MS);
+      }
+      throw changedMeanwhile(this.location);
+    } catch (error) {
+      throw asNotReadable(error, this.location);
+    }
+  }
+
+  parse(image: Image): ReturnType<SettingsStore["parse"]> {
+    return parsePreferences(image.bytes, this.location);
+  }
+
+  preview(image: Image, change: Parameters<SettingsStore["preview"]>[1]): Image {
+    return imageOf(editPreferences(image.bytes, change, this.location));
+  }
+
+  async proveWritable(sizeBytes: number): Promise<void> {
+    this.#note(await rehearseReplacement(this.#world, this.#place, sizeBytes, this.#place.metadataOfNew));
+  }
+
+  async write(expected: Image | null, image: Image, metadata?: FileMetadata): Promise<void> {
+    const carried = await replaceFile(this.#world, this.#place, {
+      expected: expected?.bytes ?? null,
+      bytes: image.bytes,
+      metadataOfNew: this.#place.metadataOfNew,
+      ...(metadata && { metadata }),
+    });
+    this.#note(carried);
+  }
+
+  async close(): Promise<void> {
+    await closeQuietly(this.#place.folder);
+  }
+
+  #note(carried: Carried): void {
+    if (carried === "checked" || this.#noted) return;
+    this.#noted = true;
+    this.#onNote({ code: "METADATA_UNCHECKED", path: this.location });
+  }
+}
+
+/** A server that is running may be writing: what was read counts only if nothing moved meanwhile. */
+async function readOnce(place: SettingsPlace): Promise<StoredImage | null | "changing"> {
+  const target = await openTarget(place);
+  if (target === null) return null;
+  try {
+    // Without a name since it was opened: somebody has just replaced it.
+    if (target.stat.links === 0) return "changing";
+    const { uid, gid, mode, size } = target.stat;
+    if (size > TARGET_CAP_BYTES) throw tooLarge(place.path);
+    const bytes = await target.file.read(TARGET_CAP_BYTES);
+    if (bytes.length !== size || !sameRecord(await target.file.stat(), target.stat)) return "changing";
+    return { image: imageOf(bytes), metadata: { uid, gid, mode } };
+  } catch (error) {
+    if (error instanceof SystemError && error.code === "EFBIG") throw tooLarge(place.path);
+    throw error;
+  } finally {
+    await closeQuietly(target.file);
+  }
+}
+
+async function settingsPlace(
+  world: PreferencesWorld,
+  path: string,
+  options: PreferencesOptions,
+): Promise<SettingsPlace> {
+  const name = requireName(path, path);
+  return inFolder(await openFolderAt(world, path), async (folder, keep) => {
+    const folderStat = await folder.stat();
+    const server = options.expectedOwner?.uid ?? folderStat.uid;
+    const entry = await entryAt(folder, name);
+    if (entry?.kind === "link") return followed(world, { path, folder, folderStat, name, entry, options });
+    const acceptsOwner = anyOf(world, [server, 0]);
+    return keep({
+      folder,
+      name,
+      path: join(folder.path, name),
+      acceptsOwner,
+      ...names(folderStat, name, server),
+    });
+  });
+}
+
+interface LinkFound {
+  readonly path: string;
+  readonly folder: Folder;
+  readonly folderStat: FileStat;
+  readonly name: string;
+  readonly entry: FileStat;
+  readonly options: PreferencesOptions;
+}
+
+/**
+ * What is checked about the target is checked again, by handle, whenever it is opened; a link that is changed
+ * between these lines gains nothing, since every target has to pass.
+ */
+async function followed(world: PreferencesWorld, link: LinkFound): Promise<SettingsPlace> {
+  const maker = link.options.expectedOwner?.uid ?? link.folderStat.uid;
+  if (!anyOf(world, [maker, 0])(link.entry.uid)) throw unsafe(link.path, "link-target");
+  const at = join(link.folder.path, link.name);
+  const target = resolve(link.folder.path, await world.files.readLink(at));
+  const name = requireName(target, link.path);
+  return inFolder(await openFolderAt(world, target), async (folder, keep) => {
+    const folderStat = await folder.stat();
+    // A link that root made in a folder of root's names no account: then the one that owns the target's folder.
+    const server = link.options.expectedOwner?.uid ?? (maker === 0 ? folderStat.uid : maker);
+    const entry = await folder.lstat(name);
+    if (entry.kind !== "file") throw unsafe(link.path, "link-target");
+    const acceptsOwner = anyOf(world, [server]);
+    const place = { folder, name, path: join(folder.path, name), acceptsOwner, followedFrom: at };
+    await closeQuietly((await openTarget(place))?.file ?? null);
+    return keep({ ...place, ...names(folderStat, name, server) });
+  });
+}
+
+/** Closes the folder unless it is kept. */
+async function inFolder(
+  folder: Folder,
+  body: (folder: Folder, keep: (place: SettingsPlace) => SettingsPlace) => Promise<SettingsPlace>,
+): Promise<SettingsPlace> {
+  let kept = false;
+  const keep = (place: SettingsPlace): SettingsPlace => {
+    kept = true;
+    return place;
+  };
+  try {
+    return await body(folder, keep);
+  } finally {
+    if (!kept) await closeQuietly(folder);
+  }
+}
+
+/** Links in the path to the folder are the administrator's own affair: they are resolved before it is pinned. */
+async function openFolderAt(world: PreferencesWorld, path: string): Promise<Folder> {
+  return world.files.openFolder(await world.files.realPath(dirname(path)));
+}
+
+function names(
+  folderStat: FileStat,
+  name: string,
+  server: number,
+): Pick<SettingsPlace, "lockName" | "metadataOfNew"> {
+  const { dev, ino, gid } = folderStat;
+  const hash = createHash("sha256").update(name).digest("hex").slice(0, 16);
+  return { lockName: `settings-${dev}-${ino}-${hash}`, metadataOfNew: { uid: server, gid, mode: 0o600 } };
+}
+
+function anyOf(world: PreferencesWorld, uids: readonly number[]): (uid: number) => boolean {
+  const accepted = new Set(world.user.uid === 0 ? uids : [...uids, world.user.uid]);
+  return (uid) => accepted.has(uid);
+}
+
+function requireName(path: string, asked: string): string {
+  const name = basename(path);
+  if (name === "" || name === "." || name === "..") throw unsafe(asked, "not-regular");
+  return name;
+}
+
+function asMissing(error: unknown, path: string): ProblemError | null {
+  if (!(error instanceof SystemError)) return null;
+  if (error.code === "ENOENT" || error.code === "ENOTDIR") {
+    return new ProblemError({ code: "SETTINGS_MISSING", path }, { cause: error });
+  }
+  return error.code === "ELOOP" ? unsafe(path, "link-target", error) : null;
+}
+
+function tooLarge(path: string): ProblemError {
+  return new ProblemError({ code: "SETTINGS_MALFORMED", path, reason: "too-large" });
+}
+
+function ignoreNote(): void {
+  // Named, so that each use reads as a decision.
+}

@@ -1,0 +1,82 @@
+import type { ReadStream, WriteStream } from "node:tty";
+import { type Appearance, chooseAppearance, withSymbols } from "../words/appearance.ts";
+import type { Words } from "../words/words.ts";
+import { wrap } from "../words/wrap.ts";
+import { type PlainConsole, plainConfirm, plainHidden, splitQuestion } from "./plain-questions.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface RealTerminalOptions {
+  readonly words: Words;
+  /** Never asks. */
+  readonly json: boolean;
+  readonly accessible: boolean;
+  readonly noColor: boolean;
+  /** Ends a question that is being asked, as Ctrl-C would. */
+  readonly interrupt: AbortSignal;
+  /** The process's own where absent. */
+  readonly streams?: TerminalStreams;
+}
+
+export interface TerminalStreams {
+  readonly input: ReadStream;
+  readonly error: WriteStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * The terminal that this process was started at. Pretty prompts where they are safe to draw; plain questions for
+ * `--accessible`, a terminal without abilities (`TERM=dumb` or none named) or without colour.
+ */
+export function realTerminal(options: RealTerminalOptions): Terminal {
+  const { words, interrupt } = options;
+  const streams = options.streams ?? { input: process.stdin, error: process.stderr, env: process.env };
+  const { input, error, env } = streams;
+  const interactive = !options.json && input.isTTY === true && error.isTTY === true;
+  const appearance = chooseAppearance(error, env, options.noColor);
+  const plain: PlainConsole = { input, error, interrupt, show: (text) => shown(text, appearance) };
+  const pretty = !options.accessible && appearance.colour && (env["TERM"] ?? "dumb") !== "dumb";
+  return {
+    interactive,
+    async confirm(question, { defaultNo } = { defaultNo: true }) {
+      if (!interactive) return false;
+      if (interrupt.aborted) return "interrupted";
+      if (!pretty) return plainConfirm(plain, words, question, defaultNo);
+      const clack = await import("@clack/prompts");
+      const answer = await clack.confirm({
+        message: shown(question, appearance),
+        active: words.say("prompt.yes"),
+        inactive: words.say("prompt.no"),
+        initialValue: !defaultNo,
+        input,
+        output: error,
+        signal: interrupt,
+      });
+      return clack.isCancel(answer) ? "interrupted" : answer;
+    },
+    async hidden(question) {
+      if (!interactive) return null;
+      if (interrupt.aborted) return "interrupted";
+      if (!pretty) return plainHidden(plain, question);
+      const [{ password, isCancel }, { Secret }] = await Promise.all([
+        import("@clack/prompts"),
+        import("../model/secret.ts"),
+      ]);
+      const { explanation, prompt } = splitQuestion(question);
+      if (explanation !== "") error.write(`${shown(explanation, appearance)}\n`);
+      const answer = await password({
+        message: shown(prompt, appearance),
+        input,
+        output: error,
+        signal: interrupt,
+        clearOnError: true,
+      });
+      if (isCancel(answer)) return "interrupted";
+      const typed = (answer ?? "").trim();
+      return typed === "" ? null : new Secret(typed);
+    },
+  };
+}
+
+function shown(text: string, appearance: Appearance): string {
+  return withSymbols(wrap(text, appearance.columns), appearance);
+}

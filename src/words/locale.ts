@@ -1,0 +1,30 @@
+/** The languages that have a catalogue. */
+export const LANGUAGES = ["en", "ru"] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The language to speak: the option's, else the locale's (`LC_ALL`, `LC_MESSAGES`, `LANG`, the first that is
+ * set; POSIX.1-2024, XBD 8.2), else English. A locale without a catalogue, `C` and `POSIX` are English.
+ */
+export function chooseLanguage(option: Language | undefined, env: Environment): Language {
+  if (option !== undefined) return option;
+  const locale = localeOf(env, "LC_MESSAGES").toLowerCase();
+  return LANGUAGES.find((language) => locale === language || /^[_.@-]/.test(after(locale, language))) ?? "en";
+}
+
+/** Whether the locale says that the terminal understands UTF-8. */
+export function speaksUtf8(env: Environment): boolean {
+  return /utf-?8/i.test(localeOf(env, "LC_CTYPE"));
+}
+
+function localeOf(env: Environment, category: "LC_MESSAGES" | "LC_CTYPE"): string {
+  return (
+    [env["LC_ALL"], env[category], env["LANG"]].find((value) => value !== undefined && value !== "") ?? ""
+  );
+}
+
+function after(locale: string, language: string): string {
+  return locale.startsWith(language) ? locale.slice(language.length) : "";
+}

@@ -1,0 +1,46 @@
+import type { Aftermath, ByHand, Problem } from "../model/problem.ts";
+import { sayCoded } from "./coded.ts";
+import { shellWord, type Words } from "./words.ts";
+
+/** What happened, in one sentence. */
+export function problemTitle(words: Words, problem: Problem): string {
+  return sayCoded(words, `problem.${problem.code}`, ".what", problem);
+}
+
+/** The other three parts: why, what to do now, and what state the server is in. */
+export function problemLines(words: Words, problem: Problem, aftermath: Aftermath): string[] {
+  const family = `problem.${problem.code}`;
+  return [
+    part(words.say("heading.why"), sayCoded(words, family, ".why", problem)),
+    part(words.say("heading.do"), sayCoded(words, family, ".do", problem)),
+    part(words.say("heading.state"), stateText(words, aftermath)),
+  ];
+}
+
+/** The texts are whole messages that went through `printable()` already, with line breaks of their own. */
+function part(heading: string, text: string): string {
+  return heading.replace("{text}", () => text);
+}
+
+function stateText(words: Words, aftermath: Aftermath): string {
+  switch (aftermath.kind) {
+    case "put-back":
+      return words.say(
+        aftermath.credentials === "none" ? "state.put-back" : `state.put-back.${aftermath.credentials}`,
+      );
+    case "not-put-back":
+      return [
+        words.say("state.not-put-back"),
+        words.say("heading.by-hand"),
+        ...aftermath.byHand.map((step) => byHandText(words, step)),
+      ].join("\n");
+    default:
+      return words.say(`state.${aftermath.kind}`);
+  }
+}
+
+function byHandText(words: Words, step: ByHand): string {
+  if (step.do !== "copy") return words.say(`by-hand.${step.do}`, { line: step.line });
+  const { from, to } = step;
+  return words.say("by-hand.copy", { from, to, copyLine: `cp -- ${shellWord(from)} ${shellWord(to)}` });
+}

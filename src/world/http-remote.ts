@@ -1,0 +1,99 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { Dispatcher } from "undici";
+import {
+  Body,
+  type Deadline,
+  failure,
+  flatHeaders,
+  type Outgoing,
+  outgoing,
+  type Progress,
+  startDeadline,
+} from "./http-exchange.ts";
+import { isLoopback } from "./loopback.ts";
+import { type HttpAnswer, HttpFailure, type HttpRequest } from "./world.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * One exchange with a server on the internet, through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` and
+ * `NO_PROXY` name (lower case wins, as in curl), which loopback hosts never go through. A redirect is an
+ * answer like others. Nothing is ever sent twice.
+ */
+export async function requestRemote(request: HttpRequest, env: Environment): Promise<HttpAnswer> {
+  const out = outgoing(request);
+  const deadline = startDeadline(request);
+  const progress: Progress = { sent: false, answering: false };
+  const { stop } = watchSending(out, progress);
+  try {
+    return await exchanged(out, deadline, progress, env);
+  } catch (error) {
+    throw failure(error, progress, deadline);
+  } finally {
+    stop();
+    deadline.stop();
+  }
+}
+
+async function exchanged(out: Outgoing, deadline: Deadline, progress: Progress, env: Environment) {
+  const { request } = await import("undici");
+  const dispatcher = await dispatcherFor(out.url, env);
+  try {
+    const answer = await request(out.url, {
+      dispatcher,
+      method: out.method,
+      headers: out.headers,
+      signal: deadline.signal,
+    });
+    progress.answering = true;
+    const body = new Body();
+    for await (const chunk of answer.body) body.add(chunk);
+    return { status: answer.statusCode, headers: flatHeaders(answer.headers), body: body.text() };
+  } finally {
+    // Not awaited: a connection attempt that hangs must not hold us up.
+    void dispatcher.destroy().catch(ignore);
+  }
+}
+
+/** A dispatcher for one exchange: no connection is used twice, so none can be found closed by surprise. */
+async function dispatcherFor(url: URL, env: Environment): Promise<Dispatcher> {
+  const { Agent, EnvHttpProxyAgent } = await import("undici");
+  if (isLoopback(url.hostname)) return new Agent(LIMITS);
+  // Empty, not absent: undici looks an absent one up in the environment of this process.
+  const httpProxy = proxyUrl(env["http_proxy"] || env["HTTP_PROXY"]);
+  const httpsProxy = proxyUrl(env["https_proxy"] || env["HTTPS_PROXY"]) || httpProxy;
+  const noProxy = env["no_proxy"] || env["NO_PROXY"] || "";
+  return new EnvHttpProxyAgent({ ...LIMITS, httpProxy, httpsProxy, noProxy });
+}
+
+/** The exchange has one deadline, our own; undici's for its parts are off. */
+const LIMITS = { connect: { timeout: 0 }, headersTimeout: 0, bodyTimeout: 0, pipelining: 0 };
+
+/** Like curl, a proxy without a scheme is one of http. */
+function proxyUrl(value: string | undefined): string {
+  if (value === undefined || value === "") return "";
+  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
+  const scheme = URL.canParse(url) ? new URL(url).protocol : "";
+  if (scheme !== "http:" && scheme !== "https:") throw new HttpFailure("no", "PROXY_INVALID");
+  return url;
+}
+
+/**
+ * undici announces a request on this channel just before its first byte is written: until then it is certain
+ * that nothing was sent. The request to a proxy for a tunnel (CONNECT) holds nothing of ours.
+ */
+function watchSending(out: Outgoing, progress: Progress): { stop(): void } {
+  const path = `${out.url.pathname}${out.url.search}`;
+  const seen = (message: unknown) => {
+    const { request } = message as { request: { method: string; path: string } };
+    if (request.method === out.method && request.path.endsWith(path)) progress.sent = true;
+  };
+  subscribe(SENDING, seen);
+  return { stop: () => unsubscribe(SENDING, seen) };
+}
+
+const SENDING = "undici:client:sendHeaders";
+
+function ignore(): void {
+  // It is being thrown away.
+}

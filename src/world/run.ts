@@ -1,0 +1,152 @@
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { attempt, narrowed } from "./attempt.ts";
+import type { RunOptions, RunResult } from "./world.ts";
+
+/**
+ * Runs a program to its end, in a session of its own: the Ctrl-C and the hang-up of our terminal do not reach
+ * it. It starts in `/` with a fixed PATH, the C locale and `options.env`, and nothing of our environment.
+ *
+ * With `options.shell`, `file` is a command line for `/bin/sh`, and `args` are its `$1`, `$2`, …
+ *
+ * At the deadline its whole process group is asked to end (SIGTERM) and after two seconds made to (SIGKILL).
+ * It is over when the program itself has ended: what it left in the background (`server &`) is not waited
+ * for, and lives on.
+ *
+ * @throws SystemError with call `spawn` when the program cannot be started (`ENOENT`, `EACCES`, …)
+ */
+export async function run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
+  const [program, ...words] = options.shell ? ["/bin/sh", "-c", file, "sh", ...args] : [file, ...args];
+  const child = attempt("spawn", program, () =>
+    spawn(program, words, {
+      detached: true,
+      cwd: "/",
+      env: { ...FIXED_ENVIRONMENT, ...options.env },
+      stdio: stdioOf(options),
+    }),
+  );
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  feed(child, options.stdin);
+  const end = await ended(child, program, options.timeoutMs);
+  await drained(child);
+  if (options.shell && !end.timedOut) keepDraining(child);
+  letGo(child);
+  return { ...end, stdout: stdout(), stderr: stderr() };
+}
+
+const FIXED_ENVIRONMENT = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  LANG: "C",
+  LC_ALL: "C",
+};
+const OUTPUT_CAP_BYTES = 1024 * 1024;
+const GRACE_MS = 2_000;
+/** A process that the kernel cannot end now (stuck in a system call) is given up after this. */
+const UNKILLABLE_MS = 5_000;
+const DRAIN_MS = 250;
+
+type End = Pick<RunResult, "status" | "signal" | "timedOut">;
+
+function stdioOf(options: RunOptions): StdioOptions {
+  const input = options.stdin === undefined ? "ignore" : "pipe";
+  return [input, "pipe", "pipe", ...(options.pass ?? []).map((file) => file.fd)];
+}
+
+/** Keeps the first part of a stream and reads the rest away, so that the writer never blocks. */
+function collect(stream: Readable | null): () => string {
+  const chunks: Buffer[] = [];
+  let room = OUTPUT_CAP_BYTES;
+  stream?.on("data", (chunk: Buffer) => {
+    if (room === 0) return;
+    const kept = chunk.subarray(0, room);
+    room -= kept.length;
+    chunks.push(kept);
+  });
+  stream?.on("error", ignore);
+  return () => Buffer.concat(chunks).toString("utf8");
+}
+
+function feed(child: ChildProcess, text: string | undefined): void {
+  if (text === undefined) return;
+  // A program need not read its input: a broken pipe is no failure of ours.
+  child.stdin?.on("error", ignore);
+  child.stdin?.end(text);
+}
+
+function ended(child: ChildProcess, program: string, timeoutMs: number): Promise<End> {
+  return new Promise((resolve, reject) => {
+    let timedOut = false;
+    let timer = setTimeout(() => {
+      timedOut = true;
+      killGroup(child, "SIGTERM");
+      timer = setTimeout(() => {
+        killGroup(child, "SIGKILL");
+        timer = setTimeout(() => resolve({ status: null, signal: null, timedOut }), UNKILLABLE_MS);
+      }, GRACE_MS);
+    }, timeoutMs);
+    child.once("error", (error) => {
+      clearTimeout(timer);
+      reject(narrowed(error, "spawn", program));
+    });
+    child.once("exit", (status, signal) => {
+      clearTimeout(timer);
+      // It ended in time for the grace, but those it started in its group may not have.
+      if (timedOut) killGroup(child, "SIGKILL");
+      resolve({ status: timedOut ? null : status, signal, timedOut });
+    });
+  });
+}
+
+function killGroup(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // Nobody is left in the group.
+  }
+}
+
+/** Waits a moment for the last output; a background process may hold the pipes open for ever. */
+function drained(child: ChildProcess): Promise<void> {
+  if (allClosed(child)) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, DRAIN_MS);
+    child.once("close", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/**
+ * A server that a user's command left behind still has our pipe as its output, and would die of it (SIGPIPE)
+ * at its next line. A detached `cat` takes over our end and lives as long as the server does.
+ */
+function keepDraining(child: ChildProcess): void {
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null || stream.closed) continue;
+    stream.pause();
+    const keeper = spawn("cat", [], {
+      detached: true,
+      cwd: "/",
+      env: FIXED_ENVIRONMENT,
+      stdio: [stream, "ignore", "ignore"],
+    });
+    keeper.once("error", ignore);
+    keeper.unref();
+  }
+}
+
+function letGo(child: ChildProcess): void {
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
+  child.unref();
+}
+
+function allClosed(child: ChildProcess): boolean {
+  return [child.stdout, child.stderr].every((stream) => stream === null || stream.closed);
+}
+
+function ignore(): void {
+  // Named, so that each use reads as a decision.
+}

@@ -1,0 +1,69 @@
+import { HttpFailure, SystemError, type World } from "../../src/world/world.ts";
+
+/** What an effect of a run was: `folder.rename`, `http.remote`, … */
+export interface Effect {
+  readonly index: number;
+  readonly name: string;
+}
+
+/**
+ * The same world, in which every effect (each call through the port, reads too) is counted, and one of them is
+ * met by a fault: `before` it is carried out. What the calls hand out (folders, files, locks) is watched too.
+ */
+export function watchedWorld(world: World, before: (effect: Effect) => void): World {
+  let index = 0;
+  const meet = (name: string): void => {
+    index += 1;
+    before({ index, name });
+  };
+  return {
+    ...world,
+    files: watched(world.files, "files", meet),
+    processes: { ...watched(world.processes, "processes", meet), ownPid: world.processes.ownPid },
+    http: watched(world.http, "http", meet),
+    clock: { ...world.clock, sleep: watched(world.clock, "clock", meet).sleep },
+    run: watchedCall(world, world.run, "run", meet),
+    lock: watchedCall(world, world.lock, "lock", meet),
+  };
+}
+
+/** The fault that an effect of this name can really meet. */
+export function faultFor(name: string): Error {
+  if (name.startsWith("http.")) return new HttpFailure("maybe", "ECONNRESET");
+  return new SystemError("EIO", name, "/injected");
+}
+
+function watched<T extends object>(target: T, prefix: string, meet: (name: string) => void): T {
+  return new Proxy(target, {
+    get(object, key) {
+      const value: unknown = Reflect.get(object, key, object);
+      if (typeof value !== "function" || typeof key !== "string") return value;
+      return watchedCall(object, value as (...args: never[]) => unknown, `${prefix}.${key}`, meet);
+    },
+  });
+}
+
+function watchedCall<F extends (...args: never[]) => unknown>(
+  target: object,
+  call: F,
+  name: string,
+  meet: (name: string) => void,
+): F {
+  const wrapped = async (...args: never[]) => {
+    meet(name);
+    const result: unknown = await Reflect.apply(call, target, args);
+    return handle(result) ? watched(result, kindOf(name), meet) : result;
+  };
+  return wrapped as unknown as F;
+}
+
+/** Folders, files and locks have methods of their own; plain data has none. */
+function handle(value: unknown): value is object {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return false;
+  return "close" in value || "release" in value;
+}
+
+function kindOf(name: string): string {
+  if (name.endsWith("openFolder")) return "folder";
+  return name === "lock" ? "held" : "file";
+}
