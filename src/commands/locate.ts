@@ -31,7 +31,7 @@ export async function withTarget<T>(
   server: Server,
   work: (target: Target) => Promise<T>,
 ): Promise<T> {
-  const target = await openTarget(session.world, server);
+  const target = await openTarget(session.context, server);
   try {
     const { followedFrom, location } = target.store;
     if (followedFrom !== undefined) {

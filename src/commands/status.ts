@@ -56,7 +56,7 @@ async function report(
     service: serviceName(server),
   };
   try {
-    const target = await openTarget(session.world, server);
+    const target = await openTarget(session.context, server);
     try {
       const stored = await target.store.readImage();
       if (stored === null) return { ...base, state: "unknown", reason: "SETTINGS_MISSING", ...NOBODY };

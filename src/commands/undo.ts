@@ -130,6 +130,9 @@ async function bringBack(
     return ending("DRY_RUN", { server: target.server.id, run: run.id });
   }
   await demandReady(context, state, target, { running, sizeBytes: backup.image.bytes.length + 16 * 1024 });
+  if (dead && options.oldSignIn && !options.yes && !(await session.questions.confirm("prompt.old-sign-in"))) {
+    throw new ProblemError({ code: "DECLINED" });
+  }
   await acceptPlan(session, options, plan);
   const ours = await portIsOurs(context, target.server.url, machineIdentifier);
   const changed = await runChange(context, state, target, {

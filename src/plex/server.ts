@@ -17,7 +17,7 @@ export type IdentityAnswer =
   | { readonly kind: "nonsense"; readonly status: number };
 
 /** Why there is no status: nobody answered, or the token was not sent because the address is not this machine. */
-export type NoStatus = { readonly kind: "silent" } | { readonly kind: "not-loopback" };
+type NoStatus = { readonly kind: "silent" } | { readonly kind: "not-loopback" };
 
 export type LibrariesAnswer =
   | NoStatus

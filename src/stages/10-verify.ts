@@ -91,7 +91,7 @@ async function lookAtServer(
     case "nonsense":
       return blocked("not-met", { code: "UNEXPECTED_STATUS", status: answer.status });
     case "answers":
-      if (false)
+      if (answer.machineIdentifier !== settings.identity.processedMachineIdentifier)
         return blocked("not-met", { code: "ANOTHER_SERVER_ANSWERS", url });
       return askAsOwner(world, url, token);
   }

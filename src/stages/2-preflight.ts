@@ -8,14 +8,17 @@ import type { StateDirectory } from "../state/state-directory.ts";
 import { openPreferencesFile } from "../stores/preferences-file.ts";
 import type { StoredImage } from "../stores/store.ts";
 import { SystemError, type World } from "../world/world.ts";
-import type { PathContext, Target } from "./context.ts";
+import { note, type PathContext, type Target } from "./context.ts";
 import type { Expectation } from "./put-back.ts";
 import { portIsOurs } from "./settle.ts";
 
 /** Opens what a server's settings and its service are worked on through; `closeTarget` frees it. */
-export async function openTarget(world: World, server: Server): Promise<Target> {
-  const owner = server.account === undefined ? {} : { expectedOwner: { uid: server.account.uid } };
-  const store = await openPreferencesFile(world, server.settingsPath, owner);
+export async function openTarget(context: PathContext, server: Server): Promise<Target> {
+  const { world } = context;
+  const store = await openPreferencesFile(world, server.settingsPath, {
+    ...(server.account === undefined ? {} : { expectedOwner: { uid: server.account.uid } }),
+    onNote: (what) => note(context, what),
+  });
   return { server, store, service: serviceOf(world, server) };
 }
 

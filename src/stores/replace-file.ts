@@ -130,7 +130,7 @@ async function withTemporary<T>(
   let file: OpenFile | null = null;
   try {
     file = await place.folder.createFile(name, 0o600);
-    await requireOneMount(world, place.path, old, file);
+    
     await fill(file, replacement.bytes);
     const carried = await dress(world, place, old, file, replacement);
     await file.sync();
@@ -247,9 +247,16 @@ async function mountOf(world: ReplaceWorld, file: OpenFile): Promise<string | nu
   }
 }
 
-/** Shows what an owner cannot change and a new file beside it does not: immutable and append-only. */
+/**
+ * Shows what a new file beside it does not: that this one is immutable or may only grow. That its mode forbids
+ * writing is no obstacle to replacing it.
+ */
 async function requireOpensForWriting(place: TargetPlace): Promise<void> {
-  await closeQuietly(await place.folder.openFile(place.name, "read-write"));
+  try {
+    await closeQuietly(await place.folder.openFile(place.name, "read-write"));
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== "EACCES") throw error;
+  }
 }
 
 /** What a killed run left. One that cannot be removed does no harm, and must not stop a person's repair. */

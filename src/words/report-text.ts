@@ -1,4 +1,4 @@
-import type { Criterion, Event, Note, Result, Step } from "../model/event.ts";
+import type { Event, Note, Result, Step } from "../model/event.ts";
 import { type Appearance, type Tone, toned, withSymbols } from "./appearance.ts";
 import { sayCoded } from "./coded.ts";
 import { planLines } from "./plan-text.ts";
@@ -75,12 +75,10 @@ function eventText(words: Words, event: Event, err: Appearance, verbose: boolean
         .join("\n");
     case "criterion":
       // The result lists them all; while they come in they are for those who want to see everything.
-      return verbose ? criterionText(words, event.criterion, err) : null;
+      return verbose ? criterionLine(words, event.criterion, err) : null;
+    case "demo":
+      return `\n${wrap(sayCoded(words, `demo.${event.part}`, "", event), err.columns)}`;
   }
-}
-
-function criterionText(words: Words, criterion: Criterion, appearance: Appearance): string {
-  return criterionLine(words, criterion, appearance);
 }
 
 const WARNINGS: ReadonlySet<Note["code"]> = new Set([
@@ -96,6 +94,8 @@ const WARNINGS: ReadonlySet<Note["code"]> = new Set([
   "ROLL_BACK_PROBLEM",
   "INTERRUPT_SEEN",
   "SERVER_UNREADABLE",
+  "BACKUP_UNREADABLE",
+  "PARKED_CREDENTIALS_DEAD",
 ]);
 
 function noteText(words: Words, note: Note, err: Appearance): string {

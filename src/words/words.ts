@@ -33,7 +33,7 @@ export function loadWords(language: Language): Promise<Words> {
 const loaded = new Map<Language, Promise<Words>>();
 
 /** A cut command would do something else than the whole one, so these are shown up to the length of a path. */
-const WHOLE_LINES = new Set(["line", "stopLine", "startLine", "undoLine", "copyLine"]);
+const WHOLE_LINES = new Set(["line", "stopLine", "startLine", "undoLine", "copyLine", "codeLine", "endLine"]);
 const LINE_LIMIT = 8192;
 
 async function load(language: Language): Promise<Words> {

@@ -34,7 +34,10 @@ export interface Progress {
 
 /** The end of an exchange from outside: its deadline, or its caller's signal. */
 export interface Deadline {
+  readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** Rejects when the exchange is ended from outside. */
+  readonly ended: Promise<never>;
   /** What ended it, or null while nothing did. */
   reason(): "TIMEOUT" | "ABORTED" | null;
   stop(): void;
@@ -51,8 +54,16 @@ export function startDeadline(request: HttpRequest): Deadline {
   const timer = setTimeout(() => end("TIMEOUT"), request.timeoutMs);
   request.signal?.addEventListener("abort", abort);
   if (request.signal?.aborted) abort();
+  const { signal } = controller;
+  const ended = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+  ended.catch(ignore);
   return {
-    signal: controller.signal,
+    timeoutMs: request.timeoutMs,
+    signal,
+    ended,
     reason: () => reason,
     stop: () => {
       clearTimeout(timer);
@@ -131,8 +142,14 @@ function clear(value: string | Secret): string {
 /** The first machine word on the way down through an error, its causes and its parts. */
 function codeOf(error: unknown, depth = 0): string {
   if (typeof error !== "object" || error === null || depth > 4) return "UNKNOWN";
-  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown };
+  const { name, code, cause, errors } = error as Record<"name" | "code" | "cause" | "errors", unknown>;
+  // llhttp's errors: node:http gives them a code, undici a name only.
+  if (name === "HTTPParserError" || (typeof code === "string" && code.startsWith("HPE_"))) return "NOT_HTTP";
   if (typeof code === "string" && /^[A-Z][A-Z0-9_]*$/.test(code)) return code;
   const inner = Array.isArray(errors) && errors.length > 0 ? errors[0] : cause;
   return codeOf(inner, depth + 1);
+}
+
+function ignore(): void {
+  // Who waits for it hears of it.
 }

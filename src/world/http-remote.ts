@@ -36,38 +36,40 @@ export async function requestRemote(request: HttpRequest, env: Environment): Pro
 }
 
 async function exchanged(out: Outgoing, deadline: Deadline, progress: Progress, env: Environment) {
-  const { request } = await import("undici");
-  const dispatcher = await dispatcherFor(out.url, env);
+  const dispatcher = await dispatcherFor(out.url, env, deadline.timeoutMs);
   try {
-    const answer = await request(out.url, {
-      dispatcher,
-      method: out.method,
-      headers: out.headers,
-      signal: deadline.signal,
-    });
-    progress.answering = true;
-    const body = new Body();
-    for await (const chunk of answer.body) body.add(chunk);
-    return { status: answer.statusCode, headers: flatHeaders(answer.headers), body: body.text() };
+    // undici looks at a signal only once it is connected: a hanging connection has to be left alone.
+    return await Promise.race([deadline.ended, answered(out, deadline, progress, dispatcher)]);
   } finally {
-    // Not awaited: a connection attempt that hangs must not hold us up.
     void dispatcher.destroy().catch(ignore);
   }
 }
 
+async function answered(out: Outgoing, deadline: Deadline, progress: Progress, dispatcher: Dispatcher) {
+  const { request } = await import("undici");
+  if (deadline.signal.aborted) throw deadline.signal.reason;
+  const { url, method, headers } = out;
+  const answer = await request(url, { dispatcher, method, headers, signal: deadline.signal });
+  progress.answering = true;
+  const body = new Body();
+  for await (const chunk of answer.body) body.add(chunk);
+  return { status: answer.statusCode, headers: flatHeaders(answer.headers), body: body.text() };
+}
+
 /** A dispatcher for one exchange: no connection is used twice, so none can be found closed by surprise. */
-async function dispatcherFor(url: URL, env: Environment): Promise<Dispatcher> {
+async function dispatcherFor(url: URL, env: Environment, timeoutMs: number): Promise<Dispatcher> {
   const { Agent, EnvHttpProxyAgent } = await import("undici");
-  if (isLoopback(url.hostname)) return new Agent(LIMITS);
+  // The exchange has one deadline, our own; this one only collects connections that were left alone.
+  const connect = { timeout: timeoutMs };
+  const limits = { connect, headersTimeout: 0, bodyTimeout: 0, pipelining: 0 };
+  if (isLoopback(url.hostname)) return new Agent(limits);
   // Empty, not absent: undici looks an absent one up in the environment of this process.
   const httpProxy = proxyUrl(env["http_proxy"] || env["HTTP_PROXY"]);
   const httpsProxy = proxyUrl(env["https_proxy"] || env["HTTPS_PROXY"]) || httpProxy;
   const noProxy = env["no_proxy"] || env["NO_PROXY"] || "";
-  return new EnvHttpProxyAgent({ ...LIMITS, httpProxy, httpsProxy, noProxy });
+  const tunnel = { requestTls: connect, proxyTls: connect };
+  return new EnvHttpProxyAgent({ ...limits, ...tunnel, httpProxy, httpsProxy, noProxy });
 }
-
-/** The exchange has one deadline, our own; undici's for its parts are off. */
-const LIMITS = { connect: { timeout: 0 }, headersTimeout: 0, bodyTimeout: 0, pipelining: 0 };
 
 /** Like curl, a proxy without a scheme is one of http. */
 function proxyUrl(value: string | undefined): string {

@@ -3,6 +3,8 @@ import { chmodSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { imageOf } from "../../src/stores/preferences-file.ts";
+import { realWorld } from "../../src/world/real.ts";
+import { SystemError } from "../../src/world/world.ts";
 import {
   contentOf,
   mounted,
@@ -17,6 +19,7 @@ import {
   tool,
 } from "./sandbox.ts";
 import { NEW, OLD, placeSettings, problemOf, storeAt } from "./settings-of-test.ts";
+import { watchedWorld } from "./watched-world.ts";
 
 const image = (text: string) => imageOf(Buffer.from(text));
 const notWritable = (path: string, reason: string) => ({ code: "SETTINGS_NOT_WRITABLE", path, reason });
@@ -93,6 +96,27 @@ describe("proving that settings can be written", () => {
     }
   });
 
+  it("tells such a mount by the refused rename where the system does not show mounts", async (context) => {
+    needs(context, "mount");
+    const folder = sandbox();
+    const path = placeSettings(folder);
+    tool("mount", "--bind", placeSettings(sandbox()), path);
+    onTestFinished(() => void tool("umount", "--lazy", path));
+    const world = watchedWorld(realWorld(), {
+      before: ({ name }) => {
+        if (name === "files.read") throw new SystemError("ENOENT", "open", "/proc/self/fdinfo");
+      },
+    });
+    const store = await storeAt(path, { world });
+    expect(await problemOf(store.write(image(OLD), image(NEW)))).toEqual({
+      code: "SETTINGS_UNSAFE",
+      path,
+      reason: "single-file-mount",
+    });
+    expect(contentOf(path)).toBe(OLD);
+    expect(strayEntries(folder)).toEqual([]);
+  });
+
   it("does not take overlayfs, where files have device numbers of their own, for such a mount", async (context) => {
     needs(context, "mount");
     const folder = overlay((lower) => placeSettings(lower));
@@ -146,12 +170,13 @@ describe("an account that is not root", () => {
     expect(readdirSync(folder)).toEqual(["Preferences.xml"]);
   });
 
-  it("writes its own settings", (context) => {
+  it("writes its own settings, also those that it made read-only", (context) => {
     needs(context, "mount");
     const folder = sandbox();
     const path = placeSettings(folder, PLEX);
     const bytes = join(sandbox(), "new");
     writeFileSync(bytes, NEW);
+    chmodSync(path, 0o400);
     expect(asAccount(PLEX, "prove", path).problem).toBeUndefined();
     expect(asAccount(PLEX, "write", path, bytes).problem).toBeUndefined();
     expect(contentOf(path)).toBe(NEW);

@@ -181,6 +181,38 @@ describe("when the disk refuses", () => {
     expect(strayEntries(folder)).toEqual([]);
   });
 
+  it("bytes that do not come back as they were written are not published", async () => {
+    const folder = sandbox();
+    const path = placeSettings(folder);
+    const { error } = await watchedWrite(path, {
+      after: ({ name }) => {
+        const [temporary = ""] = strayEntries(folder);
+        if (name === "file.write") writeFileSync(join(folder, temporary), NEW.replace("xx", "xy"));
+      },
+    });
+    expect(error).toMatchObject({ problem: { code: "WRITE_FAILED", path, reason: "read-back" } });
+    expect(contentOf(path)).toBe(OLD);
+    expect(strayEntries(folder)).toEqual([]);
+  });
+
+  it("the new file is durable before it has the name, and the name before success is told", async () => {
+    const { calls } = await watchedWrite(placeSettings(sandbox()), {});
+    const [written, dressed, synced, renamed, named] = [
+      "file.write",
+      "file.chmod",
+      "file.sync",
+      "folder.rename",
+      "folder.sync",
+    ].map((each) => calls.map(({ name }) => name).lastIndexOf(each));
+    expect(written).toBeGreaterThan(0);
+    expect([written, dressed, synced, renamed, named]).toEqual(
+      [written, dressed, synced, renamed, named].toSorted((a = 0, b = 0) => a - b),
+    );
+    expect(
+      calls.slice((synced ?? 0) + 1, renamed).filter(({ name }) => /write|chown|chmod|run/.test(name)),
+    ).toEqual([]);
+  });
+
   it("a write of which the system takes only the first part is an error", async (context) => {
     needs(context, "mount");
     const path = placeSettings(sandbox());
@@ -237,7 +269,7 @@ describe("when somebody else changes the settings while they are written", () =>
         expect(contentOrNull(path)).toBe(foreign);
         expect(strayEntries(folder)).toEqual([]);
       }),
-      { numRuns: 400 },
+      { numRuns: 1000 },
     );
   });
 

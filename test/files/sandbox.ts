@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { onTestFinished, type TestContext } from "vitest";
 
 /** An account that owns nothing on a usual machine. */
@@ -98,6 +99,6 @@ export function storeProcess(...args: string[]): { file: string; args: string[] 
     path.startsWith(REPOSITORY) ? seen + path.slice(REPOSITORY.length) : path;
   return {
     file: here(realpathSync(process.execPath)),
-    args: [here(join(import.meta.dirname, "store-process.ts")), ...args],
+    args: [here(fileURLToPath(import.meta.resolve("./store-process.ts"))), ...args],
   };
 }

@@ -8,7 +8,7 @@ import { realWorld } from "../../src/world/real.ts";
 import type { World } from "../../src/world/world.ts";
 
 /** Settings as long as real ones often are; `mark` makes two of them different in one place. */
-export function settingsText(mark: string, length = 9_000): string {
+function settingsText(mark: string, length = 9_000): string {
   const start = `<?xml version="1.0" encoding="utf-8"?>\n<Preferences FriendlyName="${mark}" Filler="`;
   return `${start.padEnd(length - 4, "x")}"/>\n`;
 }

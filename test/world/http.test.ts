@@ -152,9 +152,7 @@ describe.each(doors)("a %s exchange", (door) => {
 
   test("answered with something that is no HTTP fails with its reason", async () => {
     const port = await rawServer((socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"));
-    const { sent, reason } = await failed(send(withSecrets(at(port))));
-    expect(sent).toBe("maybe");
-    expect(reason).toMatch(/^HPE_/);
+    expect(await failed(send(withSecrets(at(port))))).toEqual({ sent: "maybe", reason: "NOT_HTTP" });
   });
 
   test("without an answer, or without its end, is over at its deadline", async () => {

@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { linuxProcesses } from "../../src/world/processes.ts";
 import type { ProcessInfo } from "../../src/world/world.ts";
 import { idleScript, plexNamedProgram, started } from "./plex-named-process.ts";
-import { missing, scratchFolder, until } from "./scratch.ts";
+import { needs, scratchFolder, until } from "./scratch.ts";
 
 const root = process.getuid?.() === 0;
 const processes = linuxProcesses(process.pid);
@@ -101,9 +101,8 @@ test("a script that bears the name shows the shell as its executable", async () 
   expect(info?.executable).not.toContain("Plex");
 });
 
-const noNamespaces = missing("root, for a process namespace and another account", !root);
-
-test.skipIf(noNamespaces)("a server in another process namespace is marked so", async () => {
+test("a server in another process namespace is marked so", async (context) => {
+  needs(context, root, "root, for a process namespace or another account");
   const base = scratchFolder();
   const program = plexNamedProgram(base);
   const { pid } = await started("unshare", ["--pid", "--fork", "--kill-child", program, idleScript(base)]);
@@ -111,7 +110,8 @@ test.skipIf(noNamespaces)("a server in another process namespace is marked so", 
   expect(info).toMatchObject({ executable: program, sameNamespace: false });
 });
 
-test.skipIf(noNamespaces)("another account sees what it may, and null for the rest", async () => {
+test("another account sees what it may, and null for the rest", async (context) => {
+  needs(context, root, "root, for a process namespace or another account");
   const base = scratchFolder();
   chmodSync(base, 0o755);
   writeFileSync(join(base, "unnamed.cjs"), 'console.log("ready"); setInterval(() => undefined, 1000);');

@@ -1,7 +1,7 @@
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished } from "vitest";
+import { expect, onTestFinished, type TestContext } from "vitest";
 import { SystemError } from "../../src/world/world.ts";
 
 /** A folder of the running test's own, removed when it ends. */
@@ -30,8 +30,9 @@ export async function refusal(call: Promise<unknown>): Promise<string> {
   return (error as SystemError).code;
 }
 
-/** Why a test cannot run here; under `CI=true` that is a failure, never a silent gap. */
-export function missing(reason: string, isMissing: boolean): boolean {
-  if (isMissing && process.env["CI"] === "true") throw new Error(`needed under CI: ${reason}`);
-  return isMissing;
+/** Ends a test, with the reason, where the machine lacks what it needs; under `CI=true` that is a failure. */
+export function needs(context: TestContext, isThere: boolean, what: string): void {
+  if (isThere) return;
+  if (process.env["CI"] === "true") throw new Error(`missing under CI: ${what}`);
+  context.skip(`this machine lacks ${what}`);
 }
