@@ -50,8 +50,23 @@ export async function afterChange(
   plexTv: PlexTv,
   finished: Finished,
 ): Promise<Ending> {
-  await tidy(session, state);
   const data = baseData(session, target, finished);
+  try {
+    await tidy(session, state);
+    return await looked(session, options, target, plexTv, finished, data);
+  } catch (error) {
+    return { problem: asProblem(error), aftermath: { kind: "changed" }, data };
+  }
+}
+
+async function looked(
+  session: Session,
+  options: TargetOptions & ChangeOptions,
+  target: Target,
+  plexTv: PlexTv,
+  finished: Finished,
+  data: ResultData,
+): Promise<Ending> {
   const { changed } = finished;
   if (changed.server === "maintenance") {
     return {

@@ -122,7 +122,11 @@ const EXIT_CODES = ["0", "1", "2", "3", "4", "5", "6", "130"] as const;
 function exitCodes(page: Page): string {
   const { words } = page;
   const lines = EXIT_CODES.map((code) => `${code}: ${words.say(`help.exit.${code}`)}`);
-  return section(page, "help.exit-codes", [...lines, words.say("help.exit.other")].map((text) => line(page, text)));
+  return section(
+    page,
+    "help.exit-codes",
+    [...lines, words.say("help.exit.other")].map((text) => line(page, text)),
+  );
 }
 
 /** A thing and, on the next line, what it is: no columns that a narrow terminal would tear. */

@@ -5,6 +5,7 @@ import { chooseServer } from "../stages/1-detect.ts";
 import { closeTarget, openTarget } from "../stages/2-preflight.ts";
 import { step, type Target } from "../stages/context.ts";
 import { cutOffAt, settleRuns, unsettledRuns } from "../stages/settle.ts";
+import { release } from "../state/durable.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import type { ChangeOptions, TargetOptions } from "./invocation.ts";
 import { type Session, say } from "./session.ts";
@@ -59,7 +60,7 @@ export async function alone<T>(
   try {
     return await work();
   } finally {
-    await lock.release();
+    await release(() => lock.release());
   }
 }
 

@@ -76,8 +76,8 @@ async function undoRun(
   const { context } = session;
   const wasOpen = !isSettled(run);
   if (wasOpen && !options.dryRun) await step(context, "settle", () => settleRuns(context, state, target));
-  const settled = wasOpen ? ((await readRun(state, run.id)) ?? run) : run;
-  const data = { server: target.server.id, run: run.id };
+  const settled = wasOpen && !options.dryRun ? await afterSettling(state, run) : run;
+  const data = { server: target.server.id, run: settled.id };
   if (!changedSomething(settled)) {
     say(
       session,
@@ -90,6 +90,11 @@ async function undoRun(
     return ending("NOTHING_TO_DO", data);
   }
   return bringBack(session, options, state, target, settled);
+}
+
+/** The run again, as it is now; an undo that was cut off leads on to the run that it was to undo. */
+async function afterSettling(state: StateDirectory, run: RunRecord): Promise<RunRecord> {
+  return (await readRun(state, run.begun.undoes ?? run.id)) ?? run;
 }
 
 /** A run that was put back, or never got to its write, has nothing to undo. */

@@ -3,7 +3,7 @@ import type { Server, ServerProcess } from "../model/server.ts";
 import type { Settings } from "../model/settings.ts";
 import { processesOf } from "../services/processes.ts";
 import { serviceOf } from "../services/service-of.ts";
-import { removeIfThere, writeDurably } from "../state/durable.ts";
+import { release, removeIfThere, writeDurably } from "../state/durable.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { openPreferencesFile } from "../stores/preferences-file.ts";
 import type { StoredImage } from "../stores/store.ts";
@@ -23,7 +23,7 @@ export async function openTarget(context: PathContext, server: Server): Promise<
 }
 
 export async function closeTarget(target: Target): Promise<void> {
-  await target.store.close();
+  await release(() => target.store.close());
 }
 
 /** A server as it was found, with settings that may be edited. */

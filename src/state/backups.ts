@@ -5,7 +5,7 @@ import type { Server } from "../model/server.ts";
 import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
 import type { Folder } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
-import { absentAsNull, readIfThere, removeIfThere, writeDurably } from "./durable.ts";
+import { absentAsNull, readIfThere, removeIfThere, writeDurably, release } from "./durable.ts";
 import { timeName } from "./journal.ts";
 import type { StateDirectory, StateWorld } from "./state-directory.ts";
 
@@ -88,7 +88,7 @@ export async function createBackup(
         new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`),
       );
     } finally {
-      await folder.close();
+      await release(() => folder.close());
     }
     await state.backups.rename(unfinished, id);
     await state.backups.sync();
@@ -129,7 +129,7 @@ export async function readBackup(state: StateDirectory, id: string): Promise<Bac
     if (sha256 !== manifest.sha256 || bytes.length !== manifest.sizeBytes) throw damagedBackup(id, "hash");
     return { manifest, image: { bytes, sha256 }, metadata: manifest.metadata };
   } finally {
-    await folder.close();
+    await release(() => folder.close());
   }
 }
 
@@ -138,7 +138,7 @@ export async function deleteBackup(state: StateDirectory, id: string): Promise<v
   try {
     for (const name of await folder.list()) await removeIfThere(folder, name);
   } finally {
-    await folder.close();
+    await release(() => folder.close());
   }
   await state.backups.removeFolder(id);
   await state.backups.sync();
@@ -191,7 +191,7 @@ async function readManifest(state: StateDirectory, id: string): Promise<Manifest
     if (!parsed.success || parsed.output.id !== id) throw damagedBackup(id, "manifest");
     return parsed.output;
   } finally {
-    await folder.close();
+    await release(() => folder.close());
   }
 }
 

@@ -18,7 +18,7 @@ export async function writeDurably(folder: Folder, name: string, bytes: Uint8Arr
     await file.write(bytes);
     await file.sync();
   } finally {
-    await file.close();
+    await release(() => file.close());
   }
   await folder.rename(temporary, name);
   await folder.sync();
@@ -31,7 +31,7 @@ export async function readIfThere(folder: Folder, name: string): Promise<Uint8Ar
   try {
     return await file.read(CAP_BYTES);
   } finally {
-    await file.close();
+    await release(() => file.close());
   }
 }
 
@@ -47,7 +47,7 @@ export async function appendLine(folder: Folder, name: string, line: string): Pr
     await file.append(new TextEncoder().encode(`${before}${line}\n`));
     await file.sync();
   } finally {
-    await file.close();
+    await release(() => file.close());
   }
   if (existing === null) await folder.sync();
 }
@@ -72,6 +72,18 @@ export async function ensureFolder(parent: Folder, name: string): Promise<Folder
   await parent.makeFolder(name, 0o700);
   await parent.sync();
   return parent.openFolder(name);
+}
+
+/**
+ * Gives back a handle or a lock. What it was for is done by then: a refusal here changes nothing of that, and the
+ * system takes both back when the process ends.
+ */
+export async function release(giveBack: () => Promise<void>): Promise<void> {
+  try {
+    await giveBack();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
 }
 
 /** Answers null for `ENOENT`; everything else goes on as it was thrown. */

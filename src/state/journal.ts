@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { ProblemError } from "../model/problem.ts";
 import type { Folder } from "../world/world.ts";
-import { absentAsNull, appendLine, ensureFolder, readIfThere, writeDurably } from "./durable.ts";
+import { absentAsNull, appendLine, ensureFolder, readIfThere, release, writeDurably } from "./durable.ts";
 import type { StateDirectory, StateWorld } from "./state-directory.ts";
 
 /**
@@ -117,7 +117,7 @@ export class Journal {
   }
 
   async close(): Promise<void> {
-    await this.#folder.close();
+    await release(() => this.#folder.close());
   }
 }
 
@@ -144,7 +144,7 @@ export async function readRun(state: StateDirectory, id: string): Promise<RunRec
     const bytes = await readIfThere(folder, FILE);
     return bytes === null ? null : parseRun(id, `${state.path}/runs/${id}/${FILE}`, bytes);
   } finally {
-    await folder.close();
+    await release(() => folder.close());
   }
 }
 

@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import { ProblemError } from "../model/problem.ts";
 import type { Folder, World } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
-import { absentAsNull, ensureFolder } from "./durable.ts";
+import { absentAsNull, ensureFolder, release } from "./durable.ts";
 
 /**
  * Where runs, backups and parked credentials live: outside Plex's own folder (Plex may delete what it does not
@@ -61,7 +61,9 @@ export async function existingStateDirectory(
 }
 
 export async function closeStateDirectory(state: StateDirectory): Promise<void> {
-  for (const folder of [state.runs, state.backups, state.parked, state.root]) await folder.close();
+  for (const folder of [state.runs, state.backups, state.parked, state.root]) {
+    await release(() => folder.close());
+  }
 }
 
 async function makeMissing(world: StateWorld, path: string): Promise<void> {
@@ -77,7 +79,7 @@ async function makeMissing(world: StateWorld, path: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof SystemError && error.code === "EEXIST")) throw error;
   } finally {
-    await folder.close();
+    await release(() => folder.close());
   }
 }
 

@@ -130,7 +130,7 @@ async function withTemporary<T>(
   let file: OpenFile | null = null;
   try {
     file = await place.folder.createFile(name, 0o600);
-    
+    await requireOneMount(world, place.path, old, file);
     await fill(file, replacement.bytes);
     const carried = await dress(world, place, old, file, replacement);
     await file.sync();

@@ -13,7 +13,9 @@ export function wrap(text: string, columns: number, indent = ""): string {
       const prefix = index === 0 ? "" : indent;
       if (line.startsWith(VERBATIM)) return `${indent}${line}`;
       const lead = /^ */.exec(line)?.[0] ?? "";
-      return wrapLine(line.trimStart(), columns, prefix + lead, indent + lead + (lead === "" ? "" : "   "));
+      const words = line.trimStart();
+      const hanging = /^\d+\. /.test(words) ? "   " : "";
+      return wrapLine(words, columns, prefix + lead, indent + lead + hanging);
     })
     .join("\n");
 }

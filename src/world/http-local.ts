@@ -82,6 +82,5 @@ async function wholeBody(message: IncomingMessage, progress: Progress): Promise<
   progress.answering = true;
   const body = new Body();
   for await (const chunk of message) body.add(chunk);
-  if (!message.complete) throw new HttpFailure("maybe", "CUT_OFF");
   return body.text();
 }

@@ -82,13 +82,13 @@ function proxyUrl(value: string | undefined): string {
 
 /**
  * undici announces a request on this channel just before its first byte is written: until then it is certain
- * that nothing was sent. The request to a proxy for a tunnel (CONNECT) holds nothing of ours.
+ * that nothing was sent. The request to a proxy for a tunnel has the host as its path and holds nothing of ours.
  */
 function watchSending(out: Outgoing, progress: Progress): { stop(): void } {
   const path = `${out.url.pathname}${out.url.search}`;
   const seen = (message: unknown) => {
-    const { request } = message as { request: { method: string; path: string } };
-    if (request.method === out.method && request.path.endsWith(path)) progress.sent = true;
+    const { request } = message as { request: { path: string } };
+    if (request.path.endsWith(path)) progress.sent = true;
   };
   subscribe(SENDING, seen);
   return { stop: () => unsubscribe(SENDING, seen) };
