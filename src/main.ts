@@ -43,7 +43,7 @@ async function run(
     const invocation = parse(args, process.env);
     command = invocation.kind;
     if (isText(invocation)) {
-      write(process.stdout, await textFor(invocation, words));
+      write(process.stdout, await textFor(invocation, words, output));
       return 0;
     }
     const session = openSession(args, output, words, reporter, interrupt);
@@ -71,7 +71,7 @@ async function failed(error: unknown, output: OutputOptions, words: Words): Prom
   const end = ended(error);
   if ("problem" in end && end.problem.code === "NO_COMMAND" && !output.json) {
     const { helpText } = await import("./commands/help.ts");
-    write(process.stderr, helpText(words, null));
+    write(process.stderr, helpText(words, null, chooseAppearance(process.stderr, process.env, output.noColor)));
   }
   if (output.verbose) write(process.stderr, causes(error));
   return end;
@@ -89,14 +89,15 @@ function isText(invocation: Invocation): invocation is Text {
 }
 
 /** What is text alone: printed as it is, with `--json` too. */
-async function textFor(invocation: Text, words: Words): Promise<string> {
+async function textFor(invocation: Text, words: Words, output: OutputOptions): Promise<string> {
+  const appearance = chooseAppearance(process.stdout, process.env, output.noColor);
   switch (invocation.kind) {
     case "help":
-      return (await import("./commands/help.ts")).helpText(words, invocation.topic);
+      return (await import("./commands/help.ts")).helpText(words, invocation.topic, appearance);
     case "version":
       return `${(await import("./commands/version.ts")).version()}\n`;
     case "completion":
-      return (await import("./commands/completion.ts")).completionScript(invocation.shell);
+      return (await import("./commands/completion.ts")).completionScript(invocation.shell, words);
   }
 }
 

@@ -18,7 +18,6 @@ import {
   unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { attempt } from "./attempt.ts";
 import { CappedBytes, fileStat, openFileOn } from "./open-file.ts";
 import { type FileStat, type Files, type Folder, type OpenFile, SystemError } from "./world.ts";
@@ -209,7 +208,7 @@ async function readStream(fd: number, path: string, capBytes: number): Promise<U
     }
     waits += 1;
     if (waits > PIPE_WAITS) throw new SystemError("ETIMEDOUT", "read", path);
-    await sleep(PIPE_WAIT_MS);
+    await new Promise((resolve) => setTimeout(resolve, PIPE_WAIT_MS));
   }
 }
 

@@ -55,6 +55,17 @@ export class SimulatedMachine {
     this.running = true;
     this.starts += 1;
     this.#ticks += 1;
+    const token = parsePreferences(this.#memory, this.settingsPath).credentials.token?.reveal() ?? "";
+    const status = this.valid.has(token) ? 200 : 401;
+    const lines = [
+      "Plex Media Server v1.43.4.10903-e5521bd8c - simulated - build: linux-x86_64 debian - GMT 00:00",
+      `[HttpClient/HCl#1] HTTP/1.1 (0.0s) ${status} response from GET https://plex.tv/api/v2/server/users/features (reused)`,
+    ];
+    const at = "Nov 22, 2026 23:59:59.000 [1] ";
+    writeFileSync(
+      join(this.dataFolder, "Logs", "Plex Media Server.log"),
+      `${at}INFO - ${lines[0]}\n${at}DEBUG - ${lines[1]}\n`,
+    );
   }
 
   /** Ends it as a power cut would: nothing is rewritten. */

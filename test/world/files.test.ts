@@ -159,7 +159,7 @@ describe("opening an entry", () => {
 });
 
 describe("a new file or folder", () => {
-  test.each([0o077, 0o000, 0o777])("has exactly the mode asked for under umask %o", async (mask) => {
+  test.each([0o077, 0o000, 0o027])("has exactly the mode asked for under umask %o", async (mask) => {
     const folder = await pinned(scratchFolder());
     const before = process.umask(mask);
     onTestFinished(() => {

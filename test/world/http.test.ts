@@ -299,6 +299,11 @@ describe("a remote exchange", () => {
     trust(certificate);
     const proxy = await connectProxy(200, port);
     expect((await failed(realHttp({ HTTPS_PROXY: proxy.url }).remote(target))).sent).toBe("maybe");
+
+    const open = await httpServer((_, response) => response.destroy());
+    const { url } = await connectProxy(200, open);
+    const plain = { ...target, url: "http://plex.example/" };
+    expect((await failed(realHttp({ HTTP_PROXY: url }).remote(plain))).sent).toBe("maybe");
   });
 
   test.each([403, 407, 502])("that the proxy refuses with %i was not sent", async (status) => {

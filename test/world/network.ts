@@ -105,7 +105,8 @@ export async function failureOf(
     (reason: unknown) => reason,
   );
   expect(error).toBeInstanceOf(HttpFailure);
-  const { sent, reason, stack } = error as HttpFailure;
+  const { sent, reason, stack, cause } = error as HttpFailure;
+  expect(cause).toBeUndefined();
   const everything = [inspect(error, { depth: 20, showHidden: true }), JSON.stringify(error), stack].join(
     "\n",
   );

@@ -40,7 +40,7 @@ export async function started(
 }
 
 /** Gives a Node process the short name that the kernel would have given it; Node names itself `MainThread`. */
-export const SHORT_NAMED = 'require("node:fs").writeFileSync("/proc/self/comm", "Plex Media Serv");';
+const SHORT_NAMED = 'require("node:fs").writeFileSync("/proc/self/comm", "Plex Media Serv");';
 
 /** A script for Node that says it is there and then does nothing. */
 export function idleScript(folder: string, before = SHORT_NAMED): string {
