@@ -118,7 +118,7 @@ async function change(
     expectation: found.expectation,
     planned: found.settings,
     obtain: obtaining(session, state, obtained, parked, code),
-    target: async (now, credentials) => ({ image: nextImage(target, now, credentials) }),
+    target: async (now, credentials) => ({ image: await nextImage(target, now, credentials) }),
   });
   return afterChange(session, options, target, state, plexTv, finished(command, found, changed));
 }

@@ -188,7 +188,7 @@ async function wanted(
   const credentials = (await parkedFor(state, settings)) ?? currentCredentials(settings);
   const change =
     credentials === null ? ({ kind: "remove" } as const) : ({ kind: "replace", credentials } as const);
-  return { image: target.store.preview(image, change), metadata };
+  return { image: await target.store.preview(image, change), metadata };
 }
 
 async function parkedFor(state: StateDirectory, settings: Settings | null): Promise<NewCredentials | null> {

@@ -38,12 +38,31 @@ export async function obtainByClaimCode(
   if (await wasSent(state, code)) throw new ProblemError({ code: "CLAIM_CODE_ALREADY_SENT" });
   await options.plexTv.ping();
   heedInterrupt(context);
-  const credentials = await exchange(context, state, journal, code, options);
-  await keep(() => parkCredentials(state, deviceId, { credentials, run: journal.id }));
+  const answered = await exchange(context, state, journal, code, options);
+  const park = (credentials: NewCredentials) =>
+    keep(() => parkCredentials(state, deviceId, { credentials, run: journal.id }));
+  await park(answered);
   await keep(() => journal.note({ kind: "exchanged" }));
+  const credentials = await named(answered, deviceId, options.plexTv);
+  if (credentials !== answered) await park(credentials);
   note(context, { code: "CREDENTIALS_OBTAINED", username: credentials.username });
   await demandAccount(context, state, credentials, options);
   return credentials;
+}
+
+/**
+ * An answer may hold the token alone: then plex.tv is asked whose it is. Not knowing is no reason to throw a
+ * working sign-in away; the owner is then asked about, as for any other that is not the old one.
+ */
+async function named(
+  credentials: NewCredentials,
+  deviceId: string,
+  plexTv: PlexTv,
+): Promise<NewCredentials> {
+  if (credentials.username !== "" || credentials.mail !== "") return credentials;
+  const answer = await plexTv.user(credentials.token, deviceId);
+  if (answer.kind !== "valid") return credentials;
+  return { ...credentials, username: answer.username, mail: answer.email };
 }
 
 /** After these the code is as good as before: it did not leave, or plex.tv said that it did nothing with it. */

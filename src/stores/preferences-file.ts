@@ -103,8 +103,11 @@ class PreferencesFile implements SettingsStore {
     return parsePreferences(image.bytes, this.location);
   }
 
-  preview(image: Image, change: Parameters<SettingsStore["preview"]>[1]): Image {
-    return imageOf(editPreferences(image.bytes, change, this.location));
+  async preview(image: Image, change: Parameters<SettingsStore["preview"]>[1]): Promise<Image> {
+    const after = editPreferences(image.bytes, change, this.location);
+    const { secondOpinion } = await import("./second-opinion.ts");
+    await secondOpinion(image.bytes, after, change, this.location);
+    return imageOf(after);
   }
 
   async proveWritable(sizeBytes: number): Promise<void> {

@@ -19,8 +19,11 @@ export interface SettingsStore {
   readImage(): Promise<StoredImage | null>;
   /** Pure. Throws `IDENTITY_LOST` or `SETTINGS_MALFORMED`. */
   parse(image: Image): Settings;
-  /** What the image would be after the change: every byte outside the four values the same. Pure. */
-  preview(image: Image, change: CredentialChange): Image;
+  /**
+   * What the image would be after the change: every byte outside the four values the same, and an independent
+   * reader agrees that only those changed. Touches nothing.
+   */
+  preview(image: Image, change: CredentialChange): Promise<Image>;
   /**
    * Proves that a write of this many bytes could be done here (space, read-only, immutable), leaving nothing
    * behind and the settings untouched. Throws `SETTINGS_NOT_WRITABLE`.

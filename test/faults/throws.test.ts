@@ -133,7 +133,6 @@ function demandTrue(machine: SimulatedMachine, command: Command, before: string 
 for (const command of ["reset", "reset with a code", "undo"] as const) {
   test(`${command}: whichever effect fails once, the server ends as found or as wanted, and the exit code is true`, async () => {
     const effects = await effectsOf(command);
-    console.log(command, effects.length);
     expect(effects.length).toBeGreaterThan(80);
     for (const { index, name } of effects) {
       const machine = await prepared(command);

@@ -326,7 +326,7 @@ describe("writing settings", () => {
     const text = `<?xml version="1.0"?>\n<Preferences ${identity} PlexOnlineToken="t" FriendlyName="home"/>\n`;
     const store = await storeAt(join(sandbox(), "Preferences.xml"));
     expect(store.parse(image(text))).toMatchObject({ friendlyName: "home" });
-    const removed = store.preview(image(text), { kind: "remove" });
+    const removed = await store.preview(image(text), { kind: "remove" });
     expect(Buffer.from(removed.bytes).toString()).toBe(text.replace(' PlexOnlineToken="t"', ""));
     expect(removed.sha256).toBe(imageOf(readFileSync(spill(removed.bytes))).sha256);
   });

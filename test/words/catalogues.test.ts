@@ -6,7 +6,7 @@ import { COMMANDS, FIRST_WORDS, MAIN_EXAMPLES, OPTION_GROUPS, OPTIONS } from "..
 import { STEPS } from "../../src/model/event.ts";
 import en from "../../src/words/en.json" with { type: "json" };
 import ru from "../../src/words/ru.json" with { type: "json" };
-import { type WordKey, loadWords } from "../../src/words/words.ts";
+import { loadWords, type WordKey } from "../../src/words/words.ts";
 import { alternativesOf, definition, literalsOf } from "./model-samples.ts";
 
 const keys = Object.keys(en) as WordKey[];
@@ -22,7 +22,11 @@ interface Place {
 function placesOf(message: string, language: string): Place[] {
   const places: Place[] = [];
   const visit = (elements: readonly unknown[]) => {
-    for (const element of elements as readonly { type: number; value: string; options?: Record<string, { value: unknown[] }> }[]) {
+    for (const element of elements as readonly {
+      type: number;
+      value: string;
+      options?: Record<string, { value: unknown[] }>;
+    }[]) {
       if (element.type === LITERAL || element.type === POUND) continue;
       const choices = Object.keys(element.options ?? {});
       places.push({ name: element.value, kind: element.type, choices });
@@ -110,7 +114,11 @@ describe("the Russian catalogue", () => {
 
   test("is translated: only what is a name or a sign is the same in both", () => {
     const same = keys.filter((key) => ru[key] === en[key]);
-    expect(same).toEqual(["problem.CLAIM_CODE_UNREADABLE.why", "problem.SYSTEM_CALL_FAILED.why", "name.signal.SIGINT"]);
+    expect(same).toEqual([
+      "problem.CLAIM_CODE_UNREADABLE.why",
+      "problem.SYSTEM_CALL_FAILED.why",
+      "name.signal.SIGINT",
+    ]);
   });
 });
 
@@ -120,7 +128,11 @@ const evidence = alternativesOf("Evidence");
 
 describe("every coded thing has its words", () => {
   const wanted: string[] = [
-    ...[...problems.keys()].flatMap((code) => [`problem.${code}.what`, `problem.${code}.why`, `problem.${code}.do`]),
+    ...[...problems.keys()].flatMap((code) => [
+      `problem.${code}.what`,
+      `problem.${code}.why`,
+      `problem.${code}.do`,
+    ]),
     ...[...notes.keys()].map((code) => `note.${code}`),
     ...[...evidence.keys()].map((code) => `evidence.${code}`),
     ...literalsOf(definition("StateReason")).map((code) => `reason.${code}`),
@@ -168,7 +180,8 @@ describe("every coded thing has its words", () => {
             const chosen = keys.some(
               (key) => key.startsWith(`${family}.${code}.`) && en[key].includes(`{${field}, select,`),
             );
-            if (!chosen && !(`${family}.${code}.${field}.${value}` in en)) missing.push(`${code}.${field}.${value}`);
+            if (!chosen && !(`${family}.${code}.${field}.${value}` in en))
+              missing.push(`${code}.${field}.${value}`);
           }
         }
       }
@@ -187,7 +200,8 @@ describe("every coded thing has its words", () => {
         const known = new Set(Object.keys(fields).flatMap((name) => [name, `${name}Given`, `${name}Quoted`]));
         const own = keys.filter((key) => key === `${family}.${code}` || key.startsWith(`${family}.${code}.`));
         for (const key of own) {
-          for (const { name } of placesOf(en[key], "en")) expect(known.has(name), `${key}: {${name}}`).toBe(true);
+          for (const { name } of placesOf(en[key], "en"))
+            expect(known.has(name), `${key}: {${name}}`).toBe(true);
         }
       }
     }
@@ -198,13 +212,16 @@ describe("every coded thing has its words", () => {
       .filter((file) => file.endsWith(".ts"))
       .map((file) => readFileSync(join("src", file), "utf8"))
       .join("\n");
-    const dynamic = /^(?:system|name|problem\.[A-Z_]+\.(?:reason|source|detail|what|allowed)|note\.[A-Z_]+\.[a-z]+)\./;
+    const dynamic =
+      /^(?:system|name|problem\.[A-Z_]+\.(?:reason|source|detail|what|allowed)|note\.[A-Z_]+\.[a-z]+)\./;
     const known = new Set(wanted);
     const idle = keys.filter(
       (key) =>
         !known.has(key) &&
         !dynamic.test(key) &&
-        !/^success\.OK\.|^status\.next\.|^backup\.sign-in\.|^command\.backup\.about$|^by-hand|^name\./.test(key) &&
+        !/^success\.OK\.|^status\.next\.|^backup\.sign-in\.|^command\.backup\.about$|^by-hand|^name\./.test(
+          key,
+        ) &&
         !source.includes(`"${key}"`),
     );
     expect(idle).toEqual([]);

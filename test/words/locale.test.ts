@@ -47,7 +47,8 @@ test.each([
 });
 
 test("lines are broken at spaces, and lines to copy never", () => {
-  const text = "One two three four five six seven.\n    a line that is for copying and longer than all the others";
+  const text =
+    "One two three four five six seven.\n    a line that is for copying and longer than all the others";
   const lines = wrap(text, 20).split("\n");
   expect(lines.slice(0, -1).every((line) => line.length <= 20)).toBe(true);
   expect(lines.at(-1)).toBe("    a line that is for copying and longer than all the others");

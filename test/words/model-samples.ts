@@ -25,7 +25,10 @@ export function definition(name: string): SchemaNode {
 }
 
 /** The fields of each alternative of a union, by its code (or the name of what tells them apart). */
-export function alternativesOf(name: string, tag = "code"): Map<string, Readonly<Record<string, SchemaNode>>> {
+export function alternativesOf(
+  name: string,
+  tag = "code",
+): Map<string, Readonly<Record<string, SchemaNode>>> {
   const node = definition(name);
   const all = node.oneOf ?? [node];
   const found = new Map<string, Readonly<Record<string, SchemaNode>>>();
@@ -46,7 +49,14 @@ export function literalsOf(node: SchemaNode): string[] {
 export const outsideText = fc.oneof(
   fc.string({ maxLength: 40 }),
   fc.string({ unit: "binary", maxLength: 40 }),
-  fc.constantFrom("/var/lib/plexmediaserver", "ECONNREFUSED", "Müller & Söhne", "{curly}", "'quoted'", "<b>#"),
+  fc.constantFrom(
+    "/var/lib/plexmediaserver",
+    "ECONNREFUSED",
+    "Müller & Söhne",
+    "{curly}",
+    "'quoted'",
+    "<b>#",
+  ),
 );
 
 /** A value of a type of the model. */
@@ -63,7 +73,9 @@ function arbitrary(node: SchemaNode): fc.Arbitrary<unknown> {
   switch (node.type) {
     case "object": {
       const { properties = {}, required = [] } = node;
-      const fields = Object.fromEntries(Object.entries(properties).map(([key, each]) => [key, arbitrary(each)]));
+      const fields = Object.fromEntries(
+        Object.entries(properties).map(([key, each]) => [key, arbitrary(each)]),
+      );
       return fc.record(fields, { requiredKeys: [...required] });
     }
     case "array":

@@ -38,7 +38,14 @@ test.each(samples)("shows %s instead of doing it", (_, text) => {
 });
 
 test("leaves ordinary text in any script as it is", () => {
-  for (const text of ["Müller & Söhne", "Сервер «Дом»", "日本語サーバー", "C:\\Plex", "❤️ films", "a  b\u00a0c"]) {
+  for (const text of [
+    "Müller & Söhne",
+    "Сервер «Дом»",
+    "日本語サーバー",
+    "C:\\Plex",
+    "❤️ films",
+    "a  b\u00a0c",
+  ]) {
     expect(printable(text)).toBe(text);
   }
 });
