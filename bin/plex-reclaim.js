@@ -12,6 +12,10 @@ if (version[0] < 22 || (version[0] === 22 && version[1] < 12)) {
       : "plex-reclaim needs Node 22.12 or newer, and this is " + process.versions.node + ": nothing was changed.\n",
   );
   process.exitCode = 2;
+} else if (/http|undici|fetch|net|tls|\*/i.test(process.env.NODE_DEBUG || "")) {
+  // Node would print every request, and with it the claim code and the token.
+  process.stderr.write("plex-reclaim: NODE_DEBUG shows secrets; unset it first. / NODE_DEBUG раскрывает секреты: сначала уберите её.\n");
+  process.exitCode = 2;
 } else if (args.length === 1 && args[0] === "--version") {
   var fs = process.getBuiltinModule("fs");
   var manifest = JSON.parse(fs.readFileSync(new URL("../package.json", import.meta.url), "utf8"));

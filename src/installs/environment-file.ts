@@ -40,7 +40,8 @@ class Reader {
       this.#comment();
       return null;
     }
-    let name = "";
+    // Whatever comes first belongs to the name, even a `=`: such a line is no assignment (seen).
+    let name = this.#take();
     while (!this.atEnd()) {
       const char = this.#take();
       if (char === "=") return name.trim();

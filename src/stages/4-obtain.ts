@@ -93,7 +93,7 @@ async function exchange(
 ): Promise<NewCredentials> {
   const { identity, credentials: old } = options.settings;
   const deviceId = identity.processedMachineIdentifier;
-  const mark = (what: "sending" | "not-sent" | "exchanged", replaced?: Secret) =>
+  const mark = (what: "sending" | "not-sent" | "exchanged" | "exchanged-other", replaced?: Secret) =>
     noteExchange(state, {
       at: context.world.clock.now(),
       deviceId,
@@ -110,7 +110,8 @@ async function exchange(
       onWaiting: (seconds) => note(context, { code: "WAITING_FOR_PLEXTV", seconds }),
       signal: context.interrupt,
     });
-    await keep(() => mark("exchanged", old.token));
+    const other = changesOwner(options.settings, credentials) && credentials.username !== "";
+    await keep(() => (other ? mark("exchanged-other") : mark("exchanged", old.token)));
     return credentials;
   } catch (error) {
     const problem = asProblem(error);

@@ -175,7 +175,11 @@ async function failure(
   journal: Journal,
   error: unknown,
 ): Promise<ProblemError> {
-  const aftermath: Aftermath = await putBack(context, state, target, journal, change.expectation);
+  const wrongAccount = error instanceof ProblemError && error.problem.code === "WRONG_ACCOUNT";
+  // The unwanted credentials are gone again, and the sign-in of the right account was never touched.
+  const aftermath: Aftermath = wrongAccount
+    ? { kind: "nothing-changed" }
+    : await putBack(context, state, target, journal, change.expectation);
   if (aftermath.kind === "put-back" || aftermath.kind === "nothing-changed") {
     await settle(context, journal, aftermath.kind);
   }

@@ -15,7 +15,8 @@ const EntrySchema = v.object({
   at: v.number(),
   device: v.string(),
   code: v.string(),
-  what: v.picklist(["sending", "not-sent", "exchanged"]),
+  /** `exchanged-other`: for another account than the settings had, whose sign-in for this device lives on. */
+  what: v.picklist(["sending", "not-sent", "exchanged", "exchanged-other"]),
   /** For `exchanged`: fingerprint of the token in the settings, which is dead from then on. */
   replaced: v.exactOptional(v.string()),
 });

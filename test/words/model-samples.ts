@@ -60,7 +60,7 @@ export const outsideText = fc.oneof(
 );
 
 /** A value of a type of the model. */
-export function valueOf(name: string): fc.Arbitrary<unknown> {
+export function anyOf(name: string): fc.Arbitrary<unknown> {
   return arbitrary(definition(name));
 }
 

@@ -10,7 +10,7 @@ import { jsonReporter } from "../../src/words/report-json.ts";
 import type { Reporter } from "../../src/words/reporter.ts";
 import { reporterFor } from "../../src/words/reporter-for.ts";
 import { loadWords } from "../../src/words/words.ts";
-import { valueOf } from "./model-samples.ts";
+import { anyOf } from "./model-samples.ts";
 import { schemaOfModel } from "./schema-of-model.ts";
 
 const ajv = new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: true });
@@ -66,22 +66,22 @@ function succeeded(command: string, data: ResultData): Result {
   return { command, exitCode: 0, outcome: { ok: true, code: "OK" }, data };
 }
 
-const anyProblem = valueOf("Problem") as fc.Arbitrary<Problem>;
+const anyProblem = anyOf("Problem") as fc.Arbitrary<Problem>;
 const anyAftermath = fc.oneof(
   fc.constantFrom<Aftermath>({ kind: "nothing-changed" }, { kind: "changed" }),
   fc
     .constantFrom("none", "written", "parked")
     .map((credentials): Aftermath => ({ kind: "put-back", credentials: credentials as "none" })),
   fc
-    .array(valueOf("ByHand"), { maxLength: 3 })
+    .array(anyOf("ByHand"), { maxLength: 3 })
     .map((byHand): Aftermath => ({ kind: "not-put-back", byHand: byHand as [] })),
 );
 const anyData = fc.record(
   {
-    servers: fc.array(valueOf("ServerReport"), { maxLength: 2 }),
-    backups: fc.array(valueOf("BackupReport"), { maxLength: 2 }),
-    criteria: fc.array(valueOf("Criterion"), { maxLength: 3 }),
-    signInWays: fc.array(valueOf("SignInWay"), { maxLength: 3 }),
+    servers: fc.array(anyOf("ServerReport"), { maxLength: 2 }),
+    backups: fc.array(anyOf("BackupReport"), { maxLength: 2 }),
+    criteria: fc.array(anyOf("Criterion"), { maxLength: 3 }),
+    signInWays: fc.array(anyOf("SignInWay"), { maxLength: 3 }),
     run: fc.string(),
     server: fc.string({ unit: "binary" }),
     backup: fc.string(),
@@ -94,20 +94,18 @@ const anyResult: fc.Arbitrary<Result> = fc.oneof(
   fc
     .tuple(anyProblem, anyAftermath, anyData)
     .map(([problem, aftermath, data]) => failed(problem, aftermath, data)),
-  fc
-    .tuple(fc.constantFrom("reset", "claim", "undo", "demo"), valueOf("SuccessCode"), anyData)
-    .map(
-      ([command, code, data]): Result => ({
-        command,
-        exitCode: 0,
-        outcome: { ok: true, code: code as "OK" },
-        data,
-      }),
-    ),
+  fc.tuple(fc.constantFrom("reset", "claim", "undo", "demo"), anyOf("SuccessCode"), anyData).map(
+    ([command, code, data]): Result => ({
+      command,
+      exitCode: 0,
+      outcome: { ok: true, code: code as "OK" },
+      data,
+    }),
+  ),
 );
 const anyEvent = fc
   .constantFrom("event-step", "event-plan", "event-note", "event-criterion", "event-demo")
-  .chain((name) => valueOf(name))
+  .chain((name) => anyOf(name))
   .map((line) => {
     const { schema: _, ...event } = line as { schema: 1 };
     return event as unknown as Event;
