@@ -71,7 +71,10 @@ async function failed(error: unknown, output: OutputOptions, words: Words): Prom
   const end = ended(error);
   if ("problem" in end && end.problem.code === "NO_COMMAND" && !output.json) {
     const { helpText } = await import("./commands/help.ts");
-    write(process.stderr, helpText(words, null, chooseAppearance(process.stderr, process.env, output.noColor)));
+    write(
+      process.stderr,
+      helpText(words, null, chooseAppearance(process.stderr, process.env, output.noColor)),
+    );
   }
   if (output.verbose) write(process.stderr, causes(error));
   return end;
@@ -148,7 +151,8 @@ function watchForInterrupts(controller: AbortController, reporter: Reporter): vo
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
   // Nobody reads any more: nothing is said, but the run still ends in a settled state.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => controller.abort("SIGPIPE"));
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", () => controller.abort("SIGPIPE"));
 }
 
 function write(stream: NodeJS.WriteStream, text: string): void {

@@ -19,6 +19,6 @@ export async function verifyServer(session: Session, options: TargetOptions): Pr
     );
     const data = { server: server.id, criteria };
     if (criteria.every((criterion) => criterion.result === "met")) return ending("OK", data);
-    return { problem: { code: "NOT_USABLE" }, aftermath: { kind: "nothing-changed" }, data };
+    return { problem: { code: "CRITERIA_NOT_MET" }, aftermath: { kind: "nothing-changed" }, data };
   });
 }

@@ -46,7 +46,14 @@ export async function playDemo(options: DemoOptions): Promise<DemoStep | null> {
       behaviour: { startMs: 300, stopMs: 300, askEveryMs: 1_000 },
     });
     await server.start();
-    const stage: Stage = { options, folder, plexTv, server };
+    const stage: Stage = {
+      options,
+      folder,
+      plexTv,
+      server,
+      startCommand: await script(folder, "start-plex", server.startLine),
+      stopCommand: await script(folder, "stop-plex", server.stopLine),
+    };
     const failed = await story(stage);
     if (failed === null && options.keep) {
       await lockOutAgain(stage);
@@ -70,6 +77,9 @@ interface Stage {
   readonly folder: string;
   readonly plexTv: PlexTvProcess;
   readonly server: LockedOutServer;
+  /** What a person would type to start and to stop the server. */
+  readonly startCommand: string;
+  readonly stopCommand: string;
 }
 
 async function story(stage: Stage): Promise<DemoStep | null> {
@@ -91,12 +101,13 @@ async function story(stage: Stage): Promise<DemoStep | null> {
   );
 }
 
-/** The same server, with a start command that fails once: the run must put everything back. */
+/** The same server, with a start command that fails the first time: the run must put everything back. */
 async function failingCase(stage: Stage): Promise<DemoStep | null> {
-  const { server, folder } = stage;
-  const flag = join(folder, "start-failed-once");
-  const startCommand = `if [ -e '${flag}' ]; then ${server.startLine} else : > '${flag}'; exit 1; fi`;
-  return play(stage, { args: ["backup", "restore", await newestBackup(stage), "--yes"], exitCode: 4 }, startCommand);
+  const flag = quoted(join(stage.folder, "failed-once"));
+  const broken = `if [ ! -e ${flag} ]; then : > ${flag}; exit 1; fi\n${stage.server.startLine}`;
+  const startCommand = await script(stage.folder, "start-plex-badly", broken);
+  const step = { args: ["backup", "restore", await newestBackup(stage), "--yes"], exitCode: 4 };
+  return play(stage, step, startCommand);
 }
 
 async function tellThen(
@@ -130,18 +141,20 @@ async function newestBackup(stage: Stage): Promise<string> {
     interrupt: stage.options.interrupt,
   });
   const lines = ended.stdout.trim().split("\n");
-  const result = JSON.parse(lines.at(-1) ?? "{}") as { readonly backups?: readonly { readonly id: string }[] };
+  const result = JSON.parse(lines.at(-1) ?? "{}") as {
+    readonly backups?: readonly { readonly id: string }[];
+  };
   return result.backups?.[0]?.id ?? "";
 }
 
 /** Where the server is, as the environment twins of the options: what a person types stays short. */
-function settingsOf(stage: Stage, startCommand = stage.server.startLine): Record<string, string> {
+function settingsOf(stage: Stage, startCommand = stage.startCommand): Record<string, string> {
   const { server, plexTv, folder } = stage;
   return {
     PLEX_RECLAIM_SETTINGS: server.settingsPath,
     PLEX_RECLAIM_SERVER_URL: server.url,
     PLEX_RECLAIM_PROCESS_MATCH: server.executable,
-    PLEX_RECLAIM_STOP_COMMAND: server.stopLine,
+    PLEX_RECLAIM_STOP_COMMAND: stage.stopCommand,
     PLEX_RECLAIM_START_COMMAND: startCommand,
     PLEX_RECLAIM_STATE_DIR: join(folder, "state"),
     PLEX_RECLAIM_PLEXTV_URL: plexTv.url,
@@ -158,22 +171,34 @@ async function leaveInstructions(stage: Stage): Promise<void> {
   const twins = Object.entries(settingsOf(stage)).map(([name, value]) => `export ${name}=${quoted(value)}`);
   const program = options.command.map(quoted).join(" ");
   const settings = join(folder, "settings.sh");
-  const newCode = join(folder, "new-code");
-  const end = join(folder, "end");
   await writeFile(settings, `${twins.join("\n")}\nplex-reclaim() { ${program} "$@"; }\n`);
-  await writeFile(newCode, newCodeScript(options.command[0] ?? "node", plexTv.url, server.owner.username), { mode: 0o755 });
-  await writeFile(end, endScript(server, plexTv.pid, folder), { mode: 0o755 });
-  options.tell({ part: "kept", line: `. ${settings}`, codeLine: newCode, endLine: end });
+  const codeLine = await script(
+    folder,
+    "new-code",
+    newCode(options.command[0] ?? "node", plexTv.url, server),
+  );
+  const endLine = await script(folder, "end", end(stage, plexTv.pid));
+  options.tell({ part: "kept", line: `. ${settings}`, codeLine, endLine });
 }
 
-function newCodeScript(node: string, url: string, username: string): string {
+/** A line for a shell that prints a new claim code of the stand-in plex.tv. */
+function newCode(node: string, url: string, server: LockedOutServer): string {
   const call = `fetch(process.argv[1], {method: "POST", body: JSON.stringify({username: process.argv[2]})})`;
-  const script = `${call}.then((r) => r.json()).then((a) => console.log(a.value))`;
-  return `#!/bin/sh\nexec ${quoted(node)} -e ${quoted(script)} ${quoted(`${url}/_standin/issueClaimCode`)} ${quoted(username)}\n`;
+  const program = `${call}.then((r) => r.json()).then((a) => console.log(a.value))`;
+  const words = [node, "-e", program, `${url}/_standin/issueClaimCode`, server.owner.username];
+  return `exec ${words.map(quoted).join(" ")}`;
 }
 
-function endScript(server: LockedOutServer, plexTvPid: number, folder: string): string {
-  return `#!/bin/sh\n${server.stopLine}\nkill ${plexTvPid}\nsleep 1\nrm -rf ${quoted(folder)}\n`;
+/** Lines for a shell that stop both stand-ins and remove the folder. */
+function end(stage: Stage, plexTvPid: number): string {
+  return `${stage.stopCommand}\nkill ${plexTvPid}\nsleep 1\nrm -rf ${quoted(stage.folder)}`;
+}
+
+/** Makes a shell script in the folder of the demo; answers its path. */
+async function script(folder: string, name: string, lines: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+  return path;
 }
 
 function quoted(word: string): string {

@@ -155,7 +155,14 @@ export type Narration =
   | { readonly part: "command"; readonly line: string }
   | { readonly part: "kept"; readonly line: string; readonly codeLine: string; readonly endLine: string }
   | {
-      readonly part: "locked-out" | "healing" | "healed" | "rolling-back" | "rolled-back" | "removed" | "failed";
+      readonly part:
+        | "locked-out"
+        | "healing"
+        | "healed"
+        | "rolling-back"
+        | "rolled-back"
+        | "removed"
+        | "failed";
     };
 
 /** Success codes that say more than `OK`. */

@@ -70,7 +70,8 @@ export type Problem =
       readonly path: string;
       readonly reason: string;
     }
-  // The change is done, the server is not usable: exit 6.
+  // `verify` found the server not usable, or the change is done and it is not: exit 6.
+  | { readonly code: "CRITERIA_NOT_MET" }
   | { readonly code: "NOT_USABLE" }
   | { readonly code: "STILL_STARTING"; readonly url: string }
   // Interrupted: exit 130.
@@ -151,6 +152,8 @@ const USAGE: ReadonlySet<ProblemCode> = new Set([
   "PLEXTV_URL_NOT_LOOPBACK",
 ]);
 
+const NOT_USABLE: ReadonlySet<ProblemCode> = new Set(["CRITERIA_NOT_MET", "NOT_USABLE", "STILL_STARTING"]);
+
 export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 130;
 
 /**
@@ -163,7 +166,7 @@ export function exitCodeOf(problem: Problem, aftermath: Aftermath): ExitCode {
   if (USAGE.has(problem.code)) return 2;
   if (aftermath.kind === "not-put-back") return 5;
   if (problem.code === "INTERRUPTED") return 130;
-  if (problem.code === "NOT_USABLE" || problem.code === "STILL_STARTING") return 6;
+  if (NOT_USABLE.has(problem.code)) return 6;
   if (problem.code === "WRONG_ACCOUNT") return 4;
   switch (aftermath.kind) {
     case "nothing-changed":

@@ -54,11 +54,7 @@ export async function obtainByClaimCode(
  * An answer may hold the token alone: then plex.tv is asked whose it is. Not knowing is no reason to throw a
  * working sign-in away; the owner is then asked about, as for any other that is not the old one.
  */
-async function named(
-  credentials: NewCredentials,
-  deviceId: string,
-  plexTv: PlexTv,
-): Promise<NewCredentials> {
+async function named(credentials: NewCredentials, deviceId: string, plexTv: PlexTv): Promise<NewCredentials> {
   if (credentials.username !== "" || credentials.mail !== "") return credentials;
   const answer = await plexTv.user(credentials.token, deviceId);
   if (answer.kind !== "valid") return credentials;
@@ -66,7 +62,11 @@ async function named(
 }
 
 /** After these the code is as good as before: it did not leave, or plex.tv said that it did nothing with it. */
-const NOT_SENT: ReadonlySet<ProblemCode> = new Set(["PLEXTV_UNREACHABLE", "PLEXTV_RATE_LIMITED", "INTERRUPTED"]);
+const NOT_SENT: ReadonlySet<ProblemCode> = new Set([
+  "PLEXTV_UNREACHABLE",
+  "PLEXTV_RATE_LIMITED",
+  "INTERRUPTED",
+]);
 
 /**
  * Past the point of no return one failure must not lose the only working credentials: it is tried twice.

@@ -48,7 +48,11 @@ function tooLate(target: Target, seen: Seen, deadlineMs: number): ProblemError {
   if (typeof seen === "object" && "answering" in seen) {
     return new ProblemError({ code: "STILL_ANSWERING", url: seen.answering });
   }
-  if (typeof seen === "object" && target.service.stopLine !== null && target.server.service.kind !== "systemd") {
+  if (
+    typeof seen === "object" &&
+    target.service.stopLine !== null &&
+    target.server.service.kind !== "systemd"
+  ) {
     return new ProblemError({ code: "STILL_RUNNING", pids: seen.pids.join(" ") });
   }
   return new ProblemError({ code: "STOP_TIMEOUT", seconds: Math.round(deadlineMs / 1000), killed: "no" });

@@ -2,8 +2,8 @@ import { ProblemError } from "../model/problem.ts";
 import { differingNames, type Settings } from "../model/settings.ts";
 import type { Journal } from "../state/journal.ts";
 import type { FileMetadata, Image } from "../stores/store.ts";
-import type { PathContext, Target } from "./context.ts";
 import { demandStopped } from "./5-stop.ts";
+import type { PathContext, Target } from "./context.ts";
 
 /**
  * The plan was over the four values and the identity, not over bytes: the server rewrites its file at every

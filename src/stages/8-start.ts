@@ -76,5 +76,9 @@ async function demandNotFailed(target: Target, withoutProcessMs: number): Promis
   const condition = await target.service.condition();
   const dead = condition === "failed" || withoutProcessMs > WAITS.noProcessMs;
   if (!dead) return;
-  throw new ProblemError({ code: "START_FAILED", command: target.service.startLine ?? "", detail: condition });
+  throw new ProblemError({
+    code: "START_FAILED",
+    command: target.service.startLine ?? "",
+    detail: condition,
+  });
 }

@@ -101,7 +101,8 @@ async function steps(
       ...(wanted.metadata === undefined ? {} : { metadata: wanted.metadata }),
     }),
   );
-  const server = change.wasRunning && !change.keepStopped ? await start(context, target, change, journal) : "stopped";
+  const server =
+    change.wasRunning && !change.keepStopped ? await start(context, target, change, journal) : "stopped";
   if (credentials !== null) await forgetParked(context, state, change);
   return { run: journal.id, beganAt, backup: backup?.id ?? null, credentials, server };
 }
@@ -198,5 +199,8 @@ async function wasKilled(target: Target): Promise<boolean> {
 /** Whatever else is to be done by hand, `undo` can be tried again once its cause is gone. */
 function withUndo(aftermath: Aftermath, journal: Journal, written: boolean): Aftermath {
   if (aftermath.kind !== "not-put-back" || !written) return aftermath;
-  return { ...aftermath, byHand: [...aftermath.byHand, { do: "undo", line: `plex-reclaim undo ${journal.id}` }] };
+  return {
+    ...aftermath,
+    byHand: [...aftermath.byHand, { do: "undo", line: `plex-reclaim undo ${journal.id}` }],
+  };
 }

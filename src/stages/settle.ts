@@ -87,5 +87,7 @@ export async function portIsOurs(
   machineIdentifier: string | null,
 ): Promise<boolean> {
   const answer = await identity(context.world, url);
-  return answer.kind !== "answers" || machineIdentifier === null || answer.machineIdentifier === machineIdentifier;
+  return (
+    answer.kind !== "answers" || machineIdentifier === null || answer.machineIdentifier === machineIdentifier
+  );
 }

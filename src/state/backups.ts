@@ -5,7 +5,7 @@ import type { Server } from "../model/server.ts";
 import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
 import type { Folder } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
-import { absentAsNull, readIfThere, removeIfThere, writeDurably, release } from "./durable.ts";
+import { absentAsNull, readIfThere, release, removeIfThere, writeDurably } from "./durable.ts";
 import { timeName } from "./journal.ts";
 import type { StateDirectory, StateWorld } from "./state-directory.ts";
 

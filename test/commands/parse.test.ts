@@ -129,7 +129,7 @@ describe("wrong usage", () => {
     [["rest"], { code: "UNKNOWN_COMMAND", given: "rest", nearest: "reset" }],
     [["stauts"], { code: "UNKNOWN_COMMAND", given: "stauts", nearest: "status" }],
     [["xyzzy"], { code: "UNKNOWN_COMMAND", given: "xyzzy", nearest: "" }],
-    [["S3cret"], { code: "UNKNOWN_COMMAND", given: "…", nearest: "reset" }],
+    [["S3cret"], { code: "UNKNOWN_COMMAND", given: "…", nearest: "" }],
     [["averyveryverylongword"], { code: "UNKNOWN_COMMAND", given: "…", nearest: "" }],
     [
       ["backup"],

@@ -32,7 +32,9 @@ async function perform(machine: SimulatedMachine, world: World, command: Command
   const { session, end, printed } = recordedSession(world);
   const options = optionsFor(machine, command === "reset with a code" ? { code: CODE } : {});
   const work = () =>
-    command === "undo" ? undo(session, undefined, { ...options, oldSignIn: false }) : reset(session, "reset", options);
+    command === "undo"
+      ? undo(session, undefined, { ...options, oldSignIn: false })
+      : reset(session, "reset", options);
   const result = await end(command, work);
   return { result, printed: printed.join("") };
 }
@@ -148,9 +150,12 @@ for (const command of ["reset", "reset with a code", "undo"] as const) {
         expect(secretsIn(machine, printed + journals(machine))).toEqual([]);
         await demandNextRunHeals(machine, command);
       } catch (error) {
-        throw new Error(`effect ${index} of ${effects.length} (${name}): exit ${result.exitCode} ${JSON.stringify(result.outcome)}`, {
-          cause: error,
-        });
+        throw new Error(
+          `effect ${index} of ${effects.length} (${name}): exit ${result.exitCode} ${JSON.stringify(result.outcome)}`,
+          {
+            cause: error,
+          },
+        );
       }
     }
   });

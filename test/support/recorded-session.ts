@@ -1,5 +1,5 @@
 import type { ChangeOptions, CredentialOptions, TargetOptions } from "../../src/commands/invocation.ts";
-import { type Ending, type Session, resultOf } from "../../src/commands/session.ts";
+import { type Ending, resultOf, type Session } from "../../src/commands/session.ts";
 import type { Event, Result } from "../../src/model/event.ts";
 import { ProblemError } from "../../src/model/problem.ts";
 import { Secret } from "../../src/model/secret.ts";
@@ -48,7 +48,8 @@ async function ended(work: () => Promise<Ending>): Promise<Ending> {
   try {
     return await work();
   } catch (error) {
-    const aftermath = error instanceof ProblemError ? error.aftermath : ({ kind: "nothing-changed" } as const);
+    const aftermath =
+      error instanceof ProblemError ? error.aftermath : ({ kind: "nothing-changed" } as const);
     return { problem: asProblem(error), aftermath, data: {} };
   }
 }
@@ -56,7 +57,10 @@ async function ended(work: () => Promise<Ending>): Promise<Ending> {
 export type AllOptions = TargetOptions & ChangeOptions & CredentialOptions;
 
 /** The options of a run on the simulated machine, with `--yes`. */
-export function optionsFor(machine: SimulatedMachine, given: { code?: string; expectAccount?: string } = {}): AllOptions {
+export function optionsFor(
+  machine: SimulatedMachine,
+  given: { code?: string; expectAccount?: string } = {},
+): AllOptions {
   return {
     json: true,
     noColor: false,

@@ -105,8 +105,12 @@ export class SimulatedMachine {
         ownPid: real.processes.ownPid,
         plexMediaServers: async () => (this.running ? [this.#process()] : []),
       },
-      http: { local: async (request) => this.#local(request), remote: async (request) => this.#remote(request) },
-      run: async (file, args, options) => (options.shell === true ? this.#shell(file, args) : real.run(file, args, options)),
+      http: {
+        local: async (request) => this.#local(request),
+        remote: async (request) => this.#remote(request),
+      },
+      run: async (file, args, options) =>
+        options.shell === true ? this.#shell(file, args) : real.run(file, args, options),
       lock: async (name) => {
         if (this.#held.has(name)) return null;
         this.#held.add(name);

@@ -1,0 +1,125 @@
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import { type CallOptions, demandEnd, type Ended, onStage, type Stage, type StageOptions } from "./stage.ts";
+
+export type Language = "en" | "ru";
+
+/** How a command must end: the exit code, and the code of its result. */
+export interface Ending {
+  readonly exitCode: number;
+  readonly code: string;
+}
+
+/**
+ * Runs a command that changes nothing as text and as JSON in both languages, one after the other: each ends as it
+ * must, each text is in one language, and the JSON is the same. Answers the JSON.
+ */
+export async function inBothLanguages(
+  stage: Stage,
+  args: readonly string[],
+  ending: Ending,
+  options: CallOptions = {},
+): Promise<Ended> {
+  for (const language of ["en", "ru"] as const) {
+    demandText(await stage.run([...args, "--lang", language], options), ending, language);
+  }
+  const english = await stage.json([...args, "--lang", "en"], options);
+  const russian = await stage.json([...args, "--lang", "ru"], options);
+  demandEnd(english, ending.exitCode, ending.code);
+  expect(unnamed(stage, russian)).toEqual(unnamed(stage, english));
+  return english;
+}
+
+/** A scenario that changes something, so that each performance of it needs a stage of its own. */
+export interface Scenario {
+  readonly stage: StageOptions;
+  /** Prepares the stage; answers what to call. */
+  call(stage: Stage): Promise<{ readonly args: readonly string[]; readonly options?: CallOptions }>;
+  readonly ending: Ending;
+  /** Looks at the world afterwards. */
+  after(stage: Stage, ended: Ended): Promise<void>;
+}
+
+/** Plays a scenario four times at once: as text and as JSON, in English and in Russian. */
+export async function playInBothLanguages(scenario: Scenario): Promise<void> {
+  const shown: unknown[] = [];
+  const play = (json: boolean, language: Language) =>
+    onStage(scenario.stage, async (stage) => {
+      const { args, options } = await scenario.call(stage);
+      const ended = await stage.run([...args, "--lang", language, ...(json ? ["--json"] : [])], options);
+      if (json) {
+        demandEnd(ended, scenario.ending.exitCode, scenario.ending.code);
+        shown.push(unnamed(stage, ended));
+      } else demandText(ended, scenario.ending, language);
+      await scenario.after(stage, ended);
+    });
+  await Promise.all([play(true, "en"), play(true, "ru"), play(false, "en"), play(false, "ru")]);
+  expect(shown[0]).toEqual(shown[1]);
+}
+
+function demandText(ended: Ended, ending: Ending, language: Language): void {
+  demandEnd(ended, ending.exitCode);
+  const { stdout, stderr } = ended;
+  demandLanguage(stdout + stderr, language);
+  if (ending.exitCode === 0) return;
+  expect(stderr).toContain(`(${ending.code})`);
+  // What happened, why, what to do now, and what state the server is in.
+  for (const heading of HEADINGS[language]) expect(stderr).toContain(heading);
+}
+
+/** Throws when a text for people holds a sentence of the other language. */
+export function demandLanguage(text: string, language: Language): void {
+  const flat = text.replaceAll(/\s+/g, " ");
+  if (language === "en") expect(flat).not.toMatch(/[\u0400-\u04FF]/u);
+  const foreign = language === "en" ? ONLY_RUSSIAN : ONLY_ENGLISH;
+  for (const piece of foreign) if (flat.includes(piece)) throw new Error(`“${piece}” in:\n${text}`);
+  // Five plain words in a row are an English sentence, whoever wrote it.
+  if (language === "ru") expect(flat).not.toMatch(/(?:(?<= )[a-z]{2,},? ){4}[a-z]{2,}/);
+}
+
+const HEADINGS = {
+  en: ["Why: ", "What to do now: ", "State of the server: "],
+  ru: headings(catalogue("ru")),
+};
+
+const [ENGLISH_PIECES, RUSSIAN_PIECES] = [pieces(catalogue("en")), pieces(catalogue("ru"))];
+const ONLY_ENGLISH = [...ENGLISH_PIECES].filter((piece) => !RUSSIAN_PIECES.has(piece));
+const ONLY_RUSSIAN = [...RUSSIAN_PIECES].filter((piece) => !ENGLISH_PIECES.has(piece));
+
+function catalogue(language: Language): Readonly<Record<string, string>> {
+  const path = new URL(`../../src/words/${language}.json`, import.meta.url);
+  return JSON.parse(readFileSync(path, "utf8")) as Record<string, string>;
+}
+
+function headings(messages: Readonly<Record<string, string>>): string[] {
+  return ["heading.why", "heading.do", "heading.state"].map((key) => (messages[key] ?? "").replace("{text}", ""));
+}
+
+/** What stands between the places of the messages, in pieces of several words. */
+function pieces(messages: Readonly<Record<string, string>>): Set<string> {
+  const all = Object.values(messages).flatMap((message) => message.split(/[{}\n]/));
+  const worded = all.map((piece) => piece.replaceAll(/\s+/g, " ").trim());
+  return new Set(worded.filter((piece) => piece.split(" ").length > 2 && /[a-zа-я]{3}/i.test(piece)));
+}
+
+/** The lines without what differs from one stage, run and moment to the next. */
+function unnamed(stage: Stage, ended: Ended): unknown[] {
+  const { folder, server, plexTv } = stage;
+  const id = String(ended.result["server"] ?? "no server");
+  return ended.lines.map((line): unknown => {
+    const text = JSON.stringify(line)
+      .replaceAll(folder, "FOLDER")
+      .replaceAll(server.url, "SERVER")
+      .replaceAll(new URL(server.url).port, "PORT")
+      .replaceAll(plexTv.url, "PLEXTV")
+      .replaceAll(id, "ID")
+      .replaceAll(server.deviceId, "DEVICE")
+      .replaceAll(/code-[0-9a-z]+/g, "CODE")
+      .replaceAll(/"pid":\d+/g, '"pid":0')
+      .replaceAll(/"pids":"[\d ]+"/g, '"pids":""')
+      .replaceAll(/"(lines|seconds|sizeBytes)":\d+/g, '"$1":0')
+      .replaceAll(/\d{8}-\d{6}-[0-9a-f]{4}/g, "NAME")
+      .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");
+    return JSON.parse(text);
+  });
+}
