@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { Invocation, OutputOptions } from "./commands/invocation.ts";
 import { outputOptions, parse } from "./commands/parse.ts";
 import { type Performable, perform } from "./commands/perform.ts";
@@ -138,9 +139,14 @@ function openSession(
     world,
     context: { world, interrupt, emit: (event) => reporter.event(event) },
     questions: questionsAt(terminal, words),
-    program: { command: [process.execPath, process.argv[1] ?? ""], args },
+    program: { command: ownCommand(process.execPath, process.argv[1] ?? ""), args },
     readStandardInput,
   };
+}
+
+/** What to type to call this program again: its own name where it was installed under that, else the whole path. */
+function ownCommand(runtime: string, script: string): string[] {
+  return basename(script) === "plex-reclaim" ? [script] : [runtime, script];
 }
 
 /** Ctrl-C, termination, a hang-up and a closed output: all ask the run to put things back and end. */

@@ -19,11 +19,11 @@ import { last } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { acceptPlan, afterChange } from "./change.ts";
 import type { ChangeOptions, CommonOptions, DeleteOptions, TargetOptions } from "./invocation.ts";
+import { ownLine } from "./privileged-line.ts";
 import { alone, locateOne, settleFirst, withTarget } from "./locate.ts";
+import { type Ending, ending } from "./ending.ts";
 import {
   demandAssent,
-  type Ending,
-  ending,
   plexTvOf,
   type Session,
   say,
@@ -189,6 +189,7 @@ async function restore(
     command: "restore",
     wasRunning: running,
     keepStopped: options.keepStopped,
+    undoLine: (run) => ownLine(session, "undo", options, run),
     expectation: { machineIdentifier: backup.manifest.deviceId ?? machineIdentifier, portIsOurs: ours },
     planned: settings,
     obtain: null,

@@ -6,7 +6,7 @@ import { readTarget } from "../stages/2-preflight.ts";
 import { signInWays } from "../stages/9-sign-in.ts";
 import { verify } from "../stages/10-verify.ts";
 import { step, type Target } from "../stages/context.ts";
-import { asProblem } from "../stages/put-back.ts";
+import { asProblem } from "../stages/as-problem.ts";
 import type { Changed } from "../stages/run.ts";
 import { unsettledRuns } from "../stages/settle.ts";
 import { tidyBackups } from "../state/backups.ts";
@@ -14,7 +14,8 @@ import { last } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import type { ChangeOptions, TargetOptions } from "./invocation.ts";
 import { ownLine } from "./privileged-line.ts";
-import { type Ending, ending, type Session, say } from "./session.ts";
+import { type Ending, ending } from "./ending.ts";
+import { type Session, say, withPrivilegedLine } from "./session.ts";
 
 /** Shows the plan and gets a yes for it: from a person, or from `--yes`. Throws `DECLINED`. */
 export async function acceptPlan(
@@ -50,12 +51,13 @@ export async function afterChange(
   plexTv: PlexTv,
   finished: Finished,
 ): Promise<Ending> {
-  const data = baseData(session, target, finished);
+  const data = baseData(session, options, target, finished);
   try {
     await tidy(session, state);
     return await looked(session, options, target, plexTv, finished, data);
   } catch (error) {
-    return { problem: asProblem(error), aftermath: { kind: "changed" }, data };
+    const problem = withPrivilegedLine(session, asProblem(error));
+    return { problem, aftermath: { kind: "changed" }, data };
   }
 }
 
@@ -78,12 +80,12 @@ async function looked(
   if (changed.server === "stopped") return leftStopped(session, options, target, finished, data);
   const now = await readTarget(session.context, target);
   const signsIn = changed.credentials !== null || now.settings.credentials.token !== undefined;
-  if (!signsIn) return signedOut(session, target, data);
+  if (!signsIn) return signedOut(session, options, target, data);
   const criteria = await verified(session, target, plexTv, finished, now.settings);
   return judged({ ...data, criteria }, criteria);
 }
 
-function baseData(session: Session, target: Target, finished: Finished): ResultData {
+function baseData(session: Session, options: TargetOptions, target: Target, finished: Finished): ResultData {
   const { changed, command } = finished;
   return {
     server: target.server.id,
@@ -92,7 +94,7 @@ function baseData(session: Session, target: Target, finished: Finished): ResultD
     ...(finished.ownerChanged === undefined ? {} : { ownerChanged: finished.ownerChanged }),
     ...(command === "undo"
       ? {}
-      : { undoLine: ownLine(session.program, session.world.user.uid, "undo", changed.run) }),
+      : { undoLine: ownLine(session, "undo", options, changed.run) }),
   };
 }
 
@@ -116,8 +118,13 @@ function leftStopped(
   return ending("EDITED_WHILE_STOPPED", { ...data, criteria });
 }
 
-async function signedOut(session: Session, target: Target, data: ResultData): Promise<Ending> {
-  const claimLine = ownLine(session.program, session.world.user.uid, "claim");
+async function signedOut(
+  session: Session,
+  options: TargetOptions,
+  target: Target,
+  data: ResultData,
+): Promise<Ending> {
+  const claimLine = ownLine(session, "claim", options);
   const ways = await signInWays(session.world, target.server, claimLine);
   return ending("SIGNED_OUT", { ...data, signInWays: ways });
 }

@@ -1,5 +1,6 @@
 import type { Invocation } from "./invocation.ts";
-import type { Ending, Session } from "./session.ts";
+import type { Ending } from "./ending.ts";
+import type { Session } from "./session.ts";
 
 /** What is carried out; help, version and completion are text alone and are answered before. */
 export type Performable = Exclude<Invocation, { kind: "help" | "version" | "completion" }>;

@@ -23,10 +23,9 @@ import { claimCode, wantsClaimCode } from "./claim-code.ts";
 import type { ChangeOptions, CredentialOptions, TargetOptions } from "./invocation.ts";
 import { alone, locateOne, settleFirst, withTarget } from "./locate.ts";
 import { ownLine } from "./privileged-line.ts";
+import { type Ending, ending } from "./ending.ts";
 import {
   demandAssent,
-  type Ending,
-  ending,
   plexTvOf,
   type Session,
   say,
@@ -115,6 +114,7 @@ async function change(
     command,
     wasRunning: found.running,
     keepStopped: options.keepStopped,
+    undoLine: (run) => ownLine(session, "undo", options, run),
     expectation: found.expectation,
     planned: found.settings,
     obtain: obtaining(session, state, obtained, parked, code),
@@ -184,7 +184,7 @@ async function nothingToDo(
     return null;
   }
   const nobodyToAsk = options.yes || options.dryRun || !session.questions.interactive;
-  if (state === "signed-out" && !given && nobodyToAsk) return alreadySignedOut(session, target);
+  if (state === "signed-out" && !given && nobodyToAsk) return alreadySignedOut(session, options, target);
   if (state === "signed-in" && !given) await demandHealthyReset(session, options);
   // Without plex.tv nobody could sign in afterwards: only who says --offline knows that and wants it.
   if (state === "unknown" && !options.offline) throw cannotTell(reason);
@@ -214,12 +214,12 @@ async function withoutCredentials(
       throw new ProblemError({ code: "NO_TERMINAL", option: "--claim-code-file" });
     }
   } else if (hasToken(found.settings)) return null;
-  return alreadySignedOut(session, target);
+  return alreadySignedOut(session, options, target);
 }
 
-async function alreadySignedOut(session: Session, target: Target): Promise<Ending> {
+async function alreadySignedOut(session: Session, options: ResetOptions, target: Target): Promise<Ending> {
   say(session, { code: "ALREADY_SIGNED_OUT" });
-  const claimLine = ownLine(session.program, session.world.user.uid, "claim");
+  const claimLine = ownLine(session, "claim", options);
   const ways = await signInWays(session.world, target.server, claimLine);
   return ending("NOTHING_TO_DO", { server: target.server.id, signInWays: ways });
 }

@@ -1,5 +1,5 @@
-import type { Note, Result, ResultData, SuccessCode } from "../model/event.ts";
-import { type Aftermath, exitCodeOf, type Problem, ProblemError } from "../model/problem.ts";
+import type { Note } from "../model/event.ts";
+import { type Problem, ProblemError } from "../model/problem.ts";
 import { type PlexTv, plexTv } from "../plex/account.ts";
 import { note, type PathContext } from "../stages/context.ts";
 import {
@@ -22,26 +22,6 @@ export interface Session {
   readonly program: Program;
   /** The claim code's way in when it comes from standard input; never the terminal itself. */
   readStandardInput(capBytes: number): Promise<string>;
-}
-
-/** What a command answers; `main` makes a `Result` of it. */
-export type Ending =
-  | { readonly code: SuccessCode; readonly data: ResultData }
-  | { readonly problem: Problem; readonly aftermath: Aftermath; readonly data: ResultData };
-
-export function ending(code: SuccessCode, data: ResultData = {}): Ending {
-  return { code, data };
-}
-
-export function resultOf(command: string, end: Ending): Result {
-  if ("code" in end) return { command, exitCode: 0, outcome: { ok: true, code: end.code }, data: end.data };
-  const { problem, aftermath, data } = end;
-  return {
-    command,
-    exitCode: exitCodeOf(problem, aftermath),
-    outcome: { ok: false, problem, aftermath },
-    data,
-  };
 }
 
 export function say(session: Session, what: Note): void {

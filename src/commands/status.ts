@@ -11,7 +11,8 @@ import type { StateDirectory } from "../state/state-directory.ts";
 import type { TargetOptions } from "./invocation.ts";
 import { locateAll } from "./locate.ts";
 import { privilegedLine } from "./privileged-line.ts";
-import { type Ending, ending, plexTvOf, type Session, say, withExistingState } from "./session.ts";
+import { type Ending, ending } from "./ending.ts";
+import { plexTvOf, type Session, say, withExistingState } from "./session.ts";
 
 /** Every server found, what state it is in and why. Changes nothing; none found is an empty list and no failure. */
 export async function status(session: Session, options: TargetOptions): Promise<Ending> {

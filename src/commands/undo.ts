@@ -4,7 +4,7 @@ import { demandReady, isRunning } from "../stages/2-preflight.ts";
 import { makePlan } from "../stages/3-plan.ts";
 import { readable } from "../stages/6-back-up.ts";
 import { step, type Target } from "../stages/context.ts";
-import { asProblem } from "../stages/put-back.ts";
+import { asProblem } from "../stages/as-problem.ts";
 import { runChange, type Wanted } from "../stages/run.ts";
 import { portIsOurs, settleRuns } from "../stages/settle.ts";
 import { type Backup, readBackup } from "../state/backups.ts";
@@ -15,11 +15,11 @@ import { otherAttributes } from "../stores/preferences-xml.ts";
 import type { Image } from "../stores/store.ts";
 import { acceptPlan, afterChange } from "./change.ts";
 import type { TargetOptions, UndoOptions } from "./invocation.ts";
+import { ownLine } from "./privileged-line.ts";
 import { alone, withTarget } from "./locate.ts";
+import { type Ending, ending } from "./ending.ts";
 import {
   demandAssent,
-  type Ending,
-  ending,
   plexTvOf,
   type Session,
   say,
@@ -145,6 +145,7 @@ async function bringBack(
     undoes: run.id,
     wasRunning: running,
     keepStopped: options.keepStopped,
+    undoLine: (run) => ownLine(session, "undo", options, run),
     expectation: { machineIdentifier: machineIdentifier ?? backup.manifest.deviceId, portIsOurs: ours },
     planned: settings,
     obtain: null,

@@ -3,7 +3,8 @@ import { verify } from "../stages/10-verify.ts";
 import { step } from "../stages/context.ts";
 import type { TargetOptions } from "./invocation.ts";
 import { locateOne, withTarget } from "./locate.ts";
-import { type Ending, ending, plexTvOf, type Session } from "./session.ts";
+import { type Ending, ending } from "./ending.ts";
+import { plexTvOf, type Session } from "./session.ts";
 
 /** The three acceptance criteria of one server, each with what was seen. Met only when all three are. */
 export async function verifyServer(session: Session, options: TargetOptions): Promise<Ending> {

@@ -31,7 +31,7 @@ export interface FoundServer {
   readonly unseen: readonly string[];
 }
 
-export const DEFAULT_URL = "http://127.0.0.1:32400";
+const DEFAULT_URL = "http://127.0.0.1:32400";
 
 type FindWorld = Pick<World, "run" | "files" | "processes" | "user">;
 

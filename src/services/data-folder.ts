@@ -9,7 +9,7 @@ import { accountOf } from "./accounts.ts";
 export const SUPPORT_FOLDER_VARIABLE = "PLEX_MEDIA_SERVER_APPLICATION_SUPPORT_DIR";
 
 /** The folder with settings, logs and databases, inside the folder that the variable names. */
-export const DATA_FOLDER_NAME = "Plex Media Server";
+const DATA_FOLDER_NAME = "Plex Media Server";
 
 export const SETTINGS_NAME = "Preferences.xml";
 

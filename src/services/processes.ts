@@ -63,10 +63,19 @@ export async function serverProcesses(
       process.pid !== world.processes.ownPid &&
       process.state !== "Z" &&
       process.state !== "X" &&
+      !isEnding(process) &&
       (process.executable === null ||
         process.executable === executable ||
         basename(process.executable) === EXECUTABLE_NAME),
   );
+}
+
+/**
+ * A process that has given up its memory runs no code any more. For a moment, until it is a zombie, it has neither
+ * an executable nor arguments, which everybody may see of a live one, and root cannot see its environment either.
+ */
+function isEnding({ executable, args }: ProcessInfo): boolean {
+  return executable === null && args.length === 0;
 }
 
 /** How the executable is called on Linux. Source: the deb package; `pidof` in ChuckPa's DBRepair. */

@@ -6,8 +6,8 @@ import { noteExchange, wasSent } from "../state/exchanges.ts";
 import type { Journal } from "../state/journal.ts";
 import { parkCredentials, parkedCredentials, removeParked } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
+import { asProblem } from "./as-problem.ts";
 import { heedInterrupt, note, type PathContext } from "./context.ts";
-import { asProblem } from "./put-back.ts";
 
 /** What obtaining new credentials needs; nothing here touches the server. */
 export interface ObtainOptions {

@@ -1,12 +1,11 @@
-import type { Aftermath, ByHand, Problem } from "../model/problem.ts";
-import { ProblemError } from "../model/problem.ts";
+import type { Aftermath, ByHand } from "../model/problem.ts";
 import { processesOf } from "../services/processes.ts";
 import { backupSettingsPath, readBackup } from "../state/backups.ts";
 import { type Entry, has, type Journal, last } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
-import { SystemError } from "../world/world.ts";
 import { stopServer, waitOutQueuedStop } from "./5-stop.ts";
 import { startServer } from "./8-start.ts";
+import { asProblem } from "./as-problem.ts";
 import { note, type PathContext, type Target, uninterruptible } from "./context.ts";
 
 /** What putting back needs to know of a server besides its target. */
@@ -125,13 +124,4 @@ async function whereCredentialsAre(
   const writing = last(entries, "writing");
   const standing = await target.store.readImage().catch(() => null);
   return writing !== undefined && standing?.image.sha256 === writing.to ? "written" : "parked";
-}
-
-/** Any thrown thing as a coded problem; what is neither ours nor the system's is a bug. */
-export function asProblem(error: unknown): Problem {
-  if (error instanceof ProblemError) return error.problem;
-  if (error instanceof SystemError) {
-    return { code: "SYSTEM_CALL_FAILED", what: error.call, path: error.path, reason: error.code };
-  }
-  return { code: "INTERNAL", detail: error instanceof Error ? error.name : typeof error };
 }

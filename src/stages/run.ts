@@ -10,8 +10,9 @@ import { stopServer } from "./5-stop.ts";
 import { backUp } from "./6-back-up.ts";
 import { demandAsPlanned, edit } from "./7-edit.ts";
 import { startServer } from "./8-start.ts";
+import { asProblem } from "./as-problem.ts";
 import { heedInterrupt, note, type PathContext, step, type Target } from "./context.ts";
-import { asProblem, type Expectation, putBack } from "./put-back.ts";
+import { type Expectation, putBack } from "./put-back.ts";
 
 /** One change to a server, as the driver needs it. */
 export interface Change {
@@ -19,6 +20,8 @@ export interface Change {
   readonly undoes?: string;
   readonly wasRunning: boolean;
   readonly keepStopped: boolean;
+  /** What to type to undo a run of this name. */
+  undoLine(run: string): string;
   readonly expectation: Expectation;
   /** What the plan was over; null when the settings of now do not matter (a restore over broken ones). */
   readonly planned: Settings | null;
@@ -188,7 +191,7 @@ async function failure(
   if (problem.code === "STOP_TIMEOUT" && (await wasKilled(target))) {
     return new ProblemError({ ...problem, killed: "yes" }, { aftermath, cause: error });
   }
-  const undo = withUndo(aftermath, journal, has(journal.entries, "writing"));
+  const undo = has(journal.entries, "writing") ? withUndo(aftermath, change.undoLine(journal.id)) : aftermath;
   return new ProblemError(problem, { aftermath: undo, cause: error });
 }
 
@@ -197,10 +200,7 @@ async function wasKilled(target: Target): Promise<boolean> {
 }
 
 /** Whatever else is to be done by hand, `undo` can be tried again once its cause is gone. */
-function withUndo(aftermath: Aftermath, journal: Journal, written: boolean): Aftermath {
-  if (aftermath.kind !== "not-put-back" || !written) return aftermath;
-  return {
-    ...aftermath,
-    byHand: [...aftermath.byHand, { do: "undo", line: `plex-reclaim undo ${journal.id}` }],
-  };
+function withUndo(aftermath: Aftermath, line: string): Aftermath {
+  if (aftermath.kind !== "not-put-back") return aftermath;
+  return { ...aftermath, byHand: [...aftermath.byHand, { do: "undo", line }] };
 }

@@ -117,6 +117,7 @@ function unnamed(stage: Stage, ended: Ended): unknown[] {
       .replaceAll(/code-[0-9a-z]+/g, "CODE")
       .replaceAll(/"pid":\d+/g, '"pid":0')
       .replaceAll(/"pids":"[\d ]+"/g, '"pids":""')
+      .replaceAll(/"line":"\w{3} \d\d, \d{4} [^\]]*\]/g, '"line":"')
       .replaceAll(/"(lines|seconds|sizeBytes)":\d+/g, '"$1":0')
       .replaceAll(/\d{8}-\d{6}-[0-9a-f]{4}/g, "NAME")
       .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");

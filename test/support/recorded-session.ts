@@ -1,9 +1,10 @@
 import type { ChangeOptions, CredentialOptions, TargetOptions } from "../../src/commands/invocation.ts";
-import { type Ending, resultOf, type Session } from "../../src/commands/session.ts";
+import { type Ending, resultOf } from "../../src/commands/ending.ts";
+import type { Session } from "../../src/commands/session.ts";
 import type { Event, Result } from "../../src/model/event.ts";
 import { ProblemError } from "../../src/model/problem.ts";
 import { Secret } from "../../src/model/secret.ts";
-import { asProblem } from "../../src/stages/put-back.ts";
+import { asProblem } from "../../src/stages/as-problem.ts";
 import { jsonReporter } from "../../src/words/report-json.ts";
 import type { World } from "../../src/world/world.ts";
 import type { SimulatedMachine } from "./simulated-world.ts";

@@ -111,6 +111,12 @@ export class Stage {
     return this.run([...args, "--json"], options);
   }
 
+  /** Types a line into a shell: with the environment of a call, and none of the twins but plex.tv's address. */
+  type(line: string): Promise<Ended> {
+    const env = { ...PLAIN, PLEX_RECLAIM_PLEXTV_URL: this.plexTv.url };
+    return this.#watch(spawn("/bin/sh", ["-c", line], { env, cwd: "/", stdio: "pipe", detached: true })).end();
+  }
+
   /** Starts the program; it may be watched and met by signals while it runs. */
   begin(args: readonly string[], options: CallOptions = {}): Performance {
     const env: Record<string, string> = { ...PLAIN, HOME: join(this.folder, "home"), ...this.twins };
@@ -127,6 +133,10 @@ export class Stage {
     const child = spawn(file, rest, { env, cwd: "/", stdio: "pipe", detached: true });
     child.stdin.on("error", () => undefined);
     child.stdin.end(options.stdin ?? "");
+    return this.#watch(child);
+  }
+
+  #watch(child: ChildProcessWithoutNullStreams): Performance {
     const performance = new Performance(child);
     this.#performances.push(performance);
     return performance;

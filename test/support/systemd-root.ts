@@ -66,9 +66,10 @@ export async function bootRoot(): Promise<Host> {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   }).trim();
+  await sweep();
   const name = `plex-reclaim-${randomBytes(4).toString("hex")}`;
   const log = join(tmpdir(), `${name}.log`);
-  const machine = new Machine(name, log, launch(root, name, log));
+  const machine = new Machine(name, launch(root, name, log));
   try {
     await machine.boot();
   } catch (error) {
@@ -93,6 +94,9 @@ const BOOT_MS = 60_000;
 /**
  * Each machine gets a control group of its own: two that shared one would end each other's services of the same
  * name. (Seen: two nspawns under one group both keep their units in its `payload`.)
+ *
+ * When its owner dies, nspawn is told so and kills the machine. Killed itself, it would leave the machine's init
+ * behind, running (seen, systemd 252).
  */
 const LAUNCH = `
 for tree in ${GROUP_TREES.join(" ")}; do
@@ -100,7 +104,7 @@ for tree in ${GROUP_TREES.join(" ")}; do
   mkdir -p "$tree/$1" && echo $$ >"$tree/$1/cgroup.procs" || true
 done
 shift
-exec setpriv --pdeathsig KILL systemd-nspawn "$@"
+exec setpriv --pdeathsig TERM systemd-nspawn --kill-signal=SIGKILL "$@"
 `;
 
 function launch(root: string, name: string, log: string): ChildProcess {
@@ -121,15 +125,13 @@ function launch(root: string, name: string, log: string): ChildProcess {
 
 class Machine implements Host {
   readonly #name: string;
-  readonly #log: string;
   readonly #nspawn: ChildProcess;
   readonly #ended: Promise<void>;
   #leader = 0;
   #running = true;
 
-  constructor(name: string, log: string, nspawn: ChildProcess) {
+  constructor(name: string, nspawn: ChildProcess) {
     this.#name = name;
-    this.#log = log;
     this.#nspawn = nspawn;
     this.#ended = new Promise((resolve) => {
       nspawn.once("exit", () => {
@@ -197,12 +199,11 @@ class Machine implements Host {
   async stop(): Promise<void> {
     // The kernel ends everything in its process space with its init; there is nothing worth a shutdown.
     kill(this.#leader);
+    if (this.#leader === 0) kill(this.#nspawn.pid ?? 0, "SIGTERM");
     const late = setTimeout(() => kill(this.#nspawn.pid ?? 0), 10_000);
-    if (this.#leader === 0) kill(this.#nspawn.pid ?? 0);
     await this.#ended;
     clearTimeout(late);
-    for (const tree of GROUP_TREES) await removeGroup(join(tree, this.#name));
-    rmSync(this.#log, { force: true });
+    await clear(this.#name);
   }
 }
 
@@ -228,18 +229,37 @@ function leaderOf(nspawn: number): number {
   }
 }
 
-function kill(pid: number): void {
+function kill(pid: number, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): void {
   if (pid <= 1) return;
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch {
     // It is gone already.
   }
 }
 
+/**
+ * What machines left whose owner was killed: empty folders and a log, of which the kernel frees nobody. A machine
+ * that is about to start has its name in the arguments of a process before it has a folder.
+ */
+async function sweep(): Promise<void> {
+  const folders = [...GROUP_TREES, PROPAGATE].filter((folder) => existsSync(folder));
+  const names = folders.flatMap((folder) => readdirSync(folder)).filter((name) => NAME.test(name));
+  const running = names.length === 0 ? "" : execFileSync("ps", ["-eo", "args"], { encoding: "utf8" });
+  for (const name of new Set(names)) if (!running.includes(`--machine=${name}`)) await clear(name, 1);
+}
+
+const NAME = /^plex-reclaim-[0-9a-f]{8}$/u;
+const PROPAGATE = "/run/systemd/nspawn/propagate";
+
+async function clear(name: string, attempts = 40): Promise<void> {
+  for (const tree of [...GROUP_TREES, PROPAGATE]) await removeGroup(join(tree, name), attempts);
+  rmSync(join(tmpdir(), `${name}.log`), { force: true });
+}
+
 /** Empty groups of a machine that has ended; the kernel lets go of the last members a moment later. */
-async function removeGroup(path: string): Promise<void> {
-  for (let attempt = 0; attempt < 40 && existsSync(path); attempt += 1) {
+async function removeGroup(path: string, attempts: number): Promise<void> {
+  for (let attempt = 0; attempt < attempts && existsSync(path); attempt += 1) {
     try {
       removeEmpty(path);
     } catch {

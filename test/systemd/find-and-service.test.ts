@@ -26,6 +26,8 @@ import {
 const reason = whyNoSystemd();
 const EYES = `${NODE_ON_HOST} ${PROJECT_ON_HOST}/test/support/find-on-host.ts`;
 const DEADLINE_MS = 60_000;
+/** A stop that takes until the test lets it go on. */
+const HELD_STOP = "ExecStop=/bin/sh -c 'until test -e /srv/let-go; do sleep 0.05; done'";
 
 describe.skipIf(reason !== null)(`on a real systemd${reason === null ? "" : ` (skipped: ${reason})`}`, () => {
   let host: Host;
@@ -424,12 +426,13 @@ describe.skipIf(reason !== null)(`on a real systemd${reason === null ? "" : ` (s
     }
 
     it("stops politely below the manager's deadline, and starts", async () => {
-      const server = await packaged([], ["STANDIN_STOP_MS=1500"]);
+      const server = await packaged([HELD_STOP]);
       expect((await service(server, "stopDeadlineMs")).answer).toBe(88_000);
       expect(await condition(server)).toBe("active");
       await service(server, "requestStop");
       expect(await condition(server)).toBe("stopping");
       expect(await processes(server)).toHaveLength(1);
+      await host.succeed("touch /srv/let-go");
       await becomes(server, "inactive");
       expect(await processes(server)).toEqual([]);
       expect((await service(server, "killedByForce")).answer).toBe(false);
@@ -453,7 +456,6 @@ describe.skipIf(reason !== null)(`on a real systemd${reason === null ? "" : ` (s
       await up(PACKAGE_PARENT);
       await host.succeed(`rm ${quoted(behaviour)}`);
       await service(server, "requestStop");
-      expect(await condition(server)).toBe("stopping");
       expect((await service(server, "queuedStopMs")).answer).toBeGreaterThan(2_000);
       await becomes(server, "failed");
       expect((await service(server, "killedByForce")).answer).toBe(true);
@@ -511,13 +513,13 @@ describe.skipIf(reason !== null)(`on a real systemd${reason === null ? "" : ` (s
     it("sees a stop that waits in the manager's queue as one under way", async () => {
       const server = await packaged();
       // Ordered after the server, so that its own stop has to end first.
-      const slow =
-        "[Unit]\nAfter=plexmediaserver.service\nRequires=plexmediaserver.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/sleep 3\n";
+      const slow = `[Unit]\nAfter=plexmediaserver.service\nRequires=plexmediaserver.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n${HELD_STOP}\n`;
       await host.write("/etc/systemd/system/mediabox.service", slow);
       await host.succeed("systemctl daemon-reload && systemctl start mediabox");
       await service(server, "requestStop");
       expect(await condition(server)).toBe("stopping");
       expect(await host.succeed("systemctl show --value -p ActiveState plexmediaserver")).toBe("active\n");
+      await host.succeed("touch /srv/let-go");
       await becomes(server, "inactive");
     });
   });
