@@ -18,18 +18,11 @@ import { isDeadSignIn } from "../state/exchanges.ts";
 import { last } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { acceptPlan, afterChange } from "./change.ts";
-import type { ChangeOptions, CommonOptions, DeleteOptions, TargetOptions } from "./invocation.ts";
-import { ownLine } from "./privileged-line.ts";
-import { alone, locateOne, settleFirst, withTarget } from "./locate.ts";
 import { type Ending, ending } from "./ending.ts";
-import {
-  demandAssent,
-  plexTvOf,
-  type Session,
-  say,
-  withExistingState,
-  withState,
-} from "./session.ts";
+import type { ChangeOptions, CommonOptions, DeleteOptions, TargetOptions } from "./invocation.ts";
+import { alone, locateOne, settleFirst, withTarget } from "./locate.ts";
+import { ownLine } from "./privileged-line.ts";
+import { demandAssent, plexTvOf, type Session, say, withExistingState, withState } from "./session.ts";
 import { differences } from "./undo.ts";
 
 /** Every backup, newest first; of one server where `--server` names it. */

@@ -5,16 +5,16 @@ import type { PlexTv } from "../plex/account.ts";
 import { readTarget } from "../stages/2-preflight.ts";
 import { signInWays } from "../stages/9-sign-in.ts";
 import { verify } from "../stages/10-verify.ts";
-import { step, type Target } from "../stages/context.ts";
 import { asProblem } from "../stages/as-problem.ts";
+import { step, type Target } from "../stages/context.ts";
 import type { Changed } from "../stages/run.ts";
 import { unsettledRuns } from "../stages/settle.ts";
 import { tidyBackups } from "../state/backups.ts";
 import { last } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
+import { type Ending, ending } from "./ending.ts";
 import type { ChangeOptions, TargetOptions } from "./invocation.ts";
 import { ownLine } from "./privileged-line.ts";
-import { type Ending, ending } from "./ending.ts";
 import { type Session, say, withPrivilegedLine } from "./session.ts";
 
 /** Shows the plan and gets a yes for it: from a person, or from `--yes`. Throws `DECLINED`. */
@@ -92,9 +92,7 @@ function baseData(session: Session, options: TargetOptions, target: Target, fini
     run: changed.run,
     ...(changed.backup === null ? {} : { backup: changed.backup }),
     ...(finished.ownerChanged === undefined ? {} : { ownerChanged: finished.ownerChanged }),
-    ...(command === "undo"
-      ? {}
-      : { undoLine: ownLine(session, "undo", options, changed.run) }),
+    ...(command === "undo" ? {} : { undoLine: ownLine(session, "undo", options, changed.run) }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { playDemo } from "../demo/demo.ts";
 import type { Narration } from "../model/event.ts";
-import type { Invocation } from "./invocation.ts";
 import { type Ending, ending } from "./ending.ts";
+import type { Invocation } from "./invocation.ts";
 import type { Session } from "./session.ts";
 
 /** Plays the demo. `DEMO_FAILED` when a step of it did not end as it must. */

@@ -1,5 +1,6 @@
 import type { Result, ResultData, SuccessCode } from "../model/event.ts";
-import { type Aftermath, exitCodeOf, type Problem } from "../model/problem.ts";
+import { type Aftermath, exitCodeOf, type Problem, ProblemError } from "../model/problem.ts";
+import { asProblem } from "../stages/as-problem.ts";
 
 /** What a command answers; `resultOf` makes a `Result` of it. */
 export type Ending =
@@ -19,4 +20,10 @@ export function resultOf(command: string, end: Ending): Result {
     outcome: { ok: false, problem, aftermath },
     data,
   };
+}
+
+/** What was thrown, as the end of a command that had nothing to say of its own. */
+export function endingOf(error: unknown): Ending {
+  const aftermath = error instanceof ProblemError ? error.aftermath : ({ kind: "nothing-changed" } as const);
+  return { problem: asProblem(error), aftermath, data: {} };
 }

@@ -1,5 +1,5 @@
-import type { Invocation } from "./invocation.ts";
 import type { Ending } from "./ending.ts";
+import type { Invocation } from "./invocation.ts";
 import type { Session } from "./session.ts";
 
 /** What is carried out; help, version and completion are text alone and are answered before. */

@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from "commander";
+import { parseArgs } from "node:util";
 import { type Problem, ProblemError } from "../model/problem.ts";
 import { nearest } from "./nearest.ts";
 import { commandSpec, OPTIONS, type OptionName, optionSpec, optionsOf } from "./options.ts";
@@ -9,34 +9,30 @@ export function readArguments(argv: readonly string[]): {
   given: Map<OptionName, string | null>;
 } {
   refuseMissingValues(argv);
+  // Strict, it would put values of arguments into its errors.
+  const reading = { strict: false, allowPositionals: true, tokens: true } as const;
+  const { tokens, positionals } = parseArgs({ args: [...argv], options: FORMS, ...reading });
   const given = new Map<OptionName, string | null>();
-  const program = new Command()
-    .helpOption(false)
-    .helpCommand(false)
-    .allowUnknownOption()
-    .argument("[words...]")
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined, writeOut: () => undefined })
-    .action(() => undefined);
-  for (const { name } of OPTIONS) {
-    const { short, value } = optionSpec(name);
-    const flags = `${short === undefined ? "" : `-${short}, `}--${name}${value === undefined ? "" : " <value>"}`;
-    program.addOption(new Option(flags));
-    program.on(`option:${name}`, (text: string | undefined) => given.set(name, text ?? null));
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const option = OPTIONS.find(({ name }) => name === token.name);
+    if (option === undefined) refuseUnknownOption(argv[token.index] ?? "", positionals);
+    given.set(option.name, token.value ?? null);
   }
-  try {
-    program.parse(argv, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // Everything that can be wrong was looked for before; what is left is a form nobody thought of.
-    refuse({ code: "UNKNOWN_OPTION", option: HIDDEN, nearest: "" });
-  }
-  const unknown = program.args.find((word) => word.startsWith("-"));
-  if (unknown !== undefined) refuseUnknownOption(unknown, program.args);
-  return { words: program.args, given };
+  const dashed = positionals.find((word) => word.startsWith("-"));
+  if (dashed !== undefined) refuseUnknownOption(dashed, positionals);
+  return { words: positionals, given };
 }
 
-/** The library would take the next option for the value; nobody means that. */
+const FORMS = Object.fromEntries(
+  OPTIONS.map(({ name }) => {
+    const { short, value } = optionSpec(name);
+    const type: "boolean" | "string" = value === undefined ? "boolean" : "string";
+    return [name, short === undefined ? { type } : { type, short }];
+  }),
+);
+
+/** The reader would take the next option for the value; nobody means that. */
 function refuseMissingValues(argv: readonly string[]): void {
   for (const [index, argument] of beforeDoubleDash(argv).entries()) {
     const [name = "", value] = argument.startsWith("--") ? splitOption(argument) : [];

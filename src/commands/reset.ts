@@ -20,18 +20,11 @@ import type { Journal } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { acceptPlan, afterChange, type Finished } from "./change.ts";
 import { claimCode, wantsClaimCode } from "./claim-code.ts";
+import { type Ending, ending } from "./ending.ts";
 import type { ChangeOptions, CredentialOptions, TargetOptions } from "./invocation.ts";
 import { alone, locateOne, settleFirst, withTarget } from "./locate.ts";
 import { ownLine } from "./privileged-line.ts";
-import { type Ending, ending } from "./ending.ts";
-import {
-  demandAssent,
-  plexTvOf,
-  type Session,
-  say,
-  withExistingState,
-  withState,
-} from "./session.ts";
+import { demandAssent, plexTvOf, type Session, say, withExistingState, withState } from "./session.ts";
 
 export type ResetOptions = TargetOptions & ChangeOptions & CredentialOptions;
 

@@ -8,10 +8,10 @@ import { judgeState } from "../stages/judge-state.ts";
 import { cutOffAt, unsettledRuns } from "../stages/settle.ts";
 import { parkedCredentials } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
+import { type Ending, ending } from "./ending.ts";
 import type { TargetOptions } from "./invocation.ts";
 import { locateAll } from "./locate.ts";
 import { privilegedLine } from "./privileged-line.ts";
-import { type Ending, ending } from "./ending.ts";
 import { plexTvOf, type Session, say, withExistingState } from "./session.ts";
 
 /** Every server found, what state it is in and why. Changes nothing; none found is an empty list and no failure. */

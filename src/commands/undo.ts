@@ -3,8 +3,8 @@ import { hasToken, type NewCredentials, type Settings } from "../model/settings.
 import { demandReady, isRunning } from "../stages/2-preflight.ts";
 import { makePlan } from "../stages/3-plan.ts";
 import { readable } from "../stages/6-back-up.ts";
-import { step, type Target } from "../stages/context.ts";
 import { asProblem } from "../stages/as-problem.ts";
+import { step, type Target } from "../stages/context.ts";
 import { runChange, type Wanted } from "../stages/run.ts";
 import { portIsOurs, settleRuns } from "../stages/settle.ts";
 import { type Backup, readBackup } from "../state/backups.ts";
@@ -14,18 +14,11 @@ import type { StateDirectory } from "../state/state-directory.ts";
 import { otherAttributes } from "../stores/preferences-xml.ts";
 import type { Image } from "../stores/store.ts";
 import { acceptPlan, afterChange } from "./change.ts";
-import type { TargetOptions, UndoOptions } from "./invocation.ts";
-import { ownLine } from "./privileged-line.ts";
-import { alone, withTarget } from "./locate.ts";
 import { type Ending, ending } from "./ending.ts";
-import {
-  demandAssent,
-  plexTvOf,
-  type Session,
-  say,
-  withExistingState,
-  withState,
-} from "./session.ts";
+import type { TargetOptions, UndoOptions } from "./invocation.ts";
+import { alone, withTarget } from "./locate.ts";
+import { ownLine } from "./privileged-line.ts";
+import { demandAssent, plexTvOf, type Session, say, withExistingState, withState } from "./session.ts";
 
 type Options = TargetOptions & UndoOptions;
 

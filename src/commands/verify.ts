@@ -1,9 +1,9 @@
 import { readTarget } from "../stages/2-preflight.ts";
 import { verify } from "../stages/10-verify.ts";
 import { step } from "../stages/context.ts";
+import { type Ending, ending } from "./ending.ts";
 import type { TargetOptions } from "./invocation.ts";
 import { locateOne, withTarget } from "./locate.ts";
-import { type Ending, ending } from "./ending.ts";
 import { plexTvOf, type Session } from "./session.ts";
 
 /** The three acceptance criteria of one server, each with what was seen. Met only when all three are. */

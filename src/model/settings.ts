@@ -76,11 +76,17 @@ export function presentCredentials(credentials: Credentials): CredentialName[] {
   return CREDENTIAL_NAMES.filter((name) => present[name] !== undefined);
 }
 
-/** The names of the four values and of the identity whose values differ between two readings. */
-export function differingNames(a: Settings, b: Settings): (CredentialName | IdentityName)[] {
-  return [...CREDENTIAL_NAMES, ...IDENTITY_NAMES].filter(
-    (name) => valueByName(a, name) !== valueByName(b, name),
-  );
+/**
+ * The names of the four values and of the identity that are not as a plan had them. An identity value that the
+ * plan found absent may have come since: a server gives itself what it lacks, and writes it when it exits.
+ */
+export function differingNames(planned: Settings, found: Settings): (CredentialName | IdentityName)[] {
+  const differs = (name: CredentialName | IdentityName) =>
+    valueByName(planned, name) !== valueByName(found, name);
+  return [
+    ...CREDENTIAL_NAMES.filter(differs),
+    ...IDENTITY_NAMES.filter((name) => valueByName(planned, name) !== undefined && differs(name)),
+  ];
 }
 
 function valueByName(settings: Settings, name: CredentialName | IdentityName): string | undefined {

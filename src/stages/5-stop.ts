@@ -58,11 +58,12 @@ function tooLate(target: Target, seen: Seen, deadlineMs: number): ProblemError {
   return new ProblemError({ code: "STOP_TIMEOUT", seconds: Math.round(deadlineMs / 1000), killed: "no" });
 }
 
-async function noteKill(context: PathContext, target: Target): Promise<void> {
+/** Tells, and answers, whether the manager ended the server by force. */
+async function noteKill(context: PathContext, target: Target): Promise<boolean> {
   const { service } = target.server;
-  if (service.kind === "systemd" && (await target.service.killedByForce())) {
-    note(context, { code: "KILLED_BY_MANAGER", unit: service.unit });
-  }
+  const killed = service.kind === "systemd" && (await target.service.killedByForce());
+  if (killed) note(context, { code: "KILLED_BY_MANAGER", unit: service.unit });
+  return killed;
 }
 
 /**
@@ -89,11 +90,11 @@ export async function demandStopped(context: PathContext, target: Target): Promi
 
 /**
  * For a stop that missed our deadline but is still queued at its manager: waits until the manager is through,
- * by force if it comes to that, so that the server can be started again.
+ * by force if it comes to that (the answer), so that the server can be started again.
  */
-export async function waitOutQueuedStop(context: PathContext, target: Target): Promise<void> {
+export async function waitOutQueuedStop(context: PathContext, target: Target): Promise<boolean> {
   const { service } = target.server;
-  if (service.kind !== "systemd" || (await target.service.condition()) !== "stopping") return;
+  if (service.kind !== "systemd" || (await target.service.condition()) !== "stopping") return false;
   note(context, { code: "STOP_STILL_QUEUED", unit: service.unit });
   const { clock } = context.world;
   const deadlineMs = await target.service.queuedStopMs();
@@ -102,5 +103,5 @@ export async function waitOutQueuedStop(context: PathContext, target: Target): P
     if (clock.monotonicMs() - startedMs > deadlineMs) break;
     await clock.sleep(WAITS.pollMs);
   }
-  await noteKill(context, target);
+  return noteKill(context, target);
 }

@@ -15,6 +15,12 @@ export interface Expectation {
   readonly portIsOurs: boolean;
 }
 
+export interface PutBack {
+  readonly aftermath: Aftermath;
+  /** A stop that was still queued had to be ended by force. */
+  readonly killedByManager: boolean;
+}
+
 /**
  * Puts everything back as the run found it, from its journal alone: in the run itself after a failure, or in a
  * later one after a crash. After a successful exchange the new credentials are the one thing that stays: they
@@ -29,12 +35,13 @@ export async function putBack(
   target: Target,
   journal: Journal,
   expectation: Expectation,
-): Promise<Aftermath> {
+): Promise<PutBack> {
   const entries = journal.entries;
   if (!has(entries, "stopping") && !has(entries, "writing")) {
-    return has(entries, "exchanged")
+    const aftermath: Aftermath = has(entries, "exchanged")
       ? { kind: "put-back", credentials: "parked" }
       : { kind: "nothing-changed" };
+    return { aftermath, killedByManager: false };
   }
   const work = uninterruptible(context);
   work.emit({ type: "step", step: "roll-back", phase: "begin" });
@@ -43,7 +50,10 @@ export async function putBack(
     attempted(work, failures, byHand, task);
 
   await attempt(null, () => journal.note({ kind: "putting-back" }));
-  await attempt(null, () => waitOutQueuedStop(work, target));
+  let killedByManager = false;
+  await attempt(null, async () => {
+    killedByManager = await waitOutQueuedStop(work, target);
+  });
   const backup = last(entries, "backed-up");
   if (has(entries, "writing") && !has(entries, "exchanged") && backup !== undefined) {
     const copy: ByHand = {
@@ -57,8 +67,11 @@ export async function putBack(
     await attempt(startByHand(target), () => startAgain(work, target, expectation));
   }
   work.emit({ type: "step", step: "roll-back", phase: "end" });
-  if (failures.length > 0) return { kind: "not-put-back", byHand: failures };
-  return { kind: "put-back", credentials: await whereCredentialsAre(target, entries) };
+  const aftermath: Aftermath =
+    failures.length > 0
+      ? { kind: "not-put-back", byHand: failures }
+      : { kind: "put-back", credentials: await whereCredentialsAre(target, entries) };
+  return { aftermath, killedByManager };
 }
 
 async function attempted(
@@ -101,8 +114,15 @@ async function restoreBefore(
   await target.store.write(now?.image ?? null, before.image, before.metadata);
 }
 
+/** A start may fail for a reason that is gone a moment later: it is tried twice, and no more. */
 async function startAgain(context: PathContext, target: Target, expectation: Expectation): Promise<void> {
-  await startServer(context, target, { ...expectation, resetLimit: true });
+  const start = () => startServer(context, target, { ...expectation, resetLimit: true });
+  try {
+    await start();
+  } catch (error) {
+    if (asProblem(error).code !== "START_FAILED") throw error;
+    await start();
+  }
 }
 
 function begunRunning(entries: readonly Entry[]): boolean {

@@ -1,4 +1,4 @@
-import type { Aftermath } from "../model/problem.ts";
+import type { Aftermath, Problem } from "../model/problem.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { NewCredentials, Settings } from "../model/settings.ts";
 import type { Manifest } from "../state/backups.ts";
@@ -179,24 +179,19 @@ async function failure(
   journal: Journal,
   error: unknown,
 ): Promise<ProblemError> {
-  const wrongAccount = error instanceof ProblemError && error.problem.code === "WRONG_ACCOUNT";
+  const first = asProblem(error);
   // The unwanted credentials are gone again, and the sign-in of the right account was never touched.
-  const aftermath: Aftermath = wrongAccount
-    ? { kind: "nothing-changed" }
-    : await putBack(context, state, target, journal, change.expectation);
+  const { aftermath, killedByManager }: PutBack =
+    first.code === "WRONG_ACCOUNT"
+      ? { aftermath: { kind: "nothing-changed" }, killedByManager: false }
+      : await putBack(context, state, target, journal, change.expectation);
   if (aftermath.kind === "put-back" || aftermath.kind === "nothing-changed") {
     await settle(context, journal, aftermath.kind);
   }
-  const problem = asProblem(error);
-  if (problem.code === "STOP_TIMEOUT" && (await wasKilled(target))) {
-    return new ProblemError({ ...problem, killed: "yes" }, { aftermath, cause: error });
-  }
-  const undo = has(journal.entries, "writing") ? withUndo(aftermath, change.undoLine(journal.id)) : aftermath;
-  return new ProblemError(problem, { aftermath: undo, cause: error });
-}
-
-async function wasKilled(target: Target): Promise<boolean> {
-  return target.service.killedByForce().catch(() => false);
+  const problem: Problem =
+    first.code === "STOP_TIMEOUT" && killedByManager ? { ...first, killed: "yes" } : first;
+  const told = withUndo(aftermath, journal, has(journal.entries, "writing"));
+  return new ProblemError(problem, { aftermath: told, cause: error });
 }
 
 /** Whatever else is to be done by hand, `undo` can be tried again once its cause is gone. */

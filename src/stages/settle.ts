@@ -51,7 +51,7 @@ async function settleOne(
     await journal.note({ kind: "settled", how: "done" });
     return "forward";
   }
-  const aftermath = await putBack(context, state, target, journal, expectation);
+  const { aftermath } = await putBack(context, state, target, journal, expectation);
   if (aftermath.kind === "not-put-back") {
     throw new ProblemError({ code: "RUN_NOT_SETTLED", run: run.id }, { aftermath });
   }

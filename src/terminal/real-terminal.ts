@@ -25,7 +25,7 @@ export interface TerminalStreams {
 
 /**
  * The terminal that this process was started at. Pretty prompts where they are safe to draw; plain questions for
- * `--accessible`, a terminal without abilities (`TERM=dumb` or none named) or without colour.
+ * `--accessible`, a terminal without abilities (`TERM=dumb` or none named), without colour or of no known width.
  */
 export function realTerminal(options: RealTerminalOptions): Terminal {
   const { words, interrupt } = options;
@@ -34,7 +34,8 @@ export function realTerminal(options: RealTerminalOptions): Terminal {
   const interactive = !options.json && input.isTTY === true && error.isTTY === true;
   const appearance = chooseAppearance(error, env, options.noColor);
   const plain: PlainConsole = { input, error, interrupt, show: (text) => shown(text, appearance) };
-  const pretty = !options.accessible && appearance.colour && (env["TERM"] ?? "dumb") !== "dumb";
+  const able = (env["TERM"] ?? "dumb") !== "dumb" && error.columns >= 40;
+  const pretty = !options.accessible && appearance.colour && able;
   return {
     interactive,
     async confirm(question, { defaultNo } = { defaultNo: true }) {

@@ -15,6 +15,9 @@ export interface StreamFacts {
   readonly columns?: number | undefined;
 }
 
+/** Where the width is not known; some terminals say 0. */
+const USUAL_COLUMNS = 80;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -26,7 +29,7 @@ export function chooseAppearance(stream: StreamFacts, env: Environment, noColor:
   return {
     colour: !noColor && mayColour(stream, env),
     symbols: speaksUtf8(env),
-    columns: Math.min(Math.max(stream.columns ?? 80, 20), 100),
+    columns: Math.min(Math.max(stream.columns || USUAL_COLUMNS, 20), 100),
   };
 }
 

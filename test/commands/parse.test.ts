@@ -1,7 +1,14 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { nearest } from "../../src/commands/nearest.ts";
-import { COMMANDS, OPTIONS, optionSpec, optionsOf, twinOf } from "../../src/commands/options.ts";
+import {
+  COMMANDS,
+  type CommandSpec,
+  OPTIONS,
+  optionSpec,
+  optionsOf,
+  twinOf,
+} from "../../src/commands/options.ts";
 import { outputOptions, parse } from "../../src/commands/parse.ts";
 import { exitCodeOf, type Problem, ProblemError } from "../../src/model/problem.ts";
 
@@ -92,7 +99,7 @@ describe("a command", () => {
   test("every command of the table is understood with each of its options", () => {
     for (const command of COMMANDS) {
       const words = command.name.split(" ");
-      const spec: { argument?: { choices?: readonly string[] } } = command;
+      const spec: CommandSpec = command;
       const argument = spec.argument === undefined ? [] : [spec.argument.choices?.[0] ?? "status"];
       for (const name of optionsOf(command)) {
         const value = optionSpec(name).value;

@@ -12,19 +12,20 @@ export interface Ending {
 
 /**
  * Runs a command that changes nothing as text and as JSON in both languages, one after the other: each ends as it
- * must, each text is in one language, and the JSON is the same. Answers the JSON.
+ * must, each text is in one language, and the JSON is the same. Answers the JSON. `args` may be made anew for each.
  */
 export async function inBothLanguages(
   stage: Stage,
-  args: readonly string[],
+  args: readonly string[] | (() => Promise<readonly string[]>),
   ending: Ending,
   options: CallOptions = {},
 ): Promise<Ended> {
+  const fresh = async () => (typeof args === "function" ? await args() : args);
   for (const language of ["en", "ru"] as const) {
-    demandText(await stage.run([...args, "--lang", language], options), ending, language);
+    demandText(await stage.run([...(await fresh()), "--lang", language], options), ending, language);
   }
-  const english = await stage.json([...args, "--lang", "en"], options);
-  const russian = await stage.json([...args, "--lang", "ru"], options);
+  const english = await stage.json([...(await fresh()), "--lang", "en"], options);
+  const russian = await stage.json([...(await fresh()), "--lang", "ru"], options);
   demandEnd(english, ending.exitCode, ending.code);
   expect(unnamed(stage, russian)).toEqual(unnamed(stage, english));
   return english;

@@ -1,5 +1,5 @@
-import type { ChangeOptions, CredentialOptions, TargetOptions } from "../../src/commands/invocation.ts";
 import { type Ending, resultOf } from "../../src/commands/ending.ts";
+import type { ChangeOptions, CredentialOptions, TargetOptions } from "../../src/commands/invocation.ts";
 import type { Session } from "../../src/commands/session.ts";
 import type { Event, Result } from "../../src/model/event.ts";
 import { ProblemError } from "../../src/model/problem.ts";

@@ -37,6 +37,10 @@ export interface CallOptions {
   readonly stdin?: string;
   /** The account that runs it, when it is not ours. */
   readonly uid?: number;
+  /** Words before the program's own, as of `nsenter`. */
+  readonly through?: readonly string[];
+  /** Its own waits and deadlines pass so many times as fast. */
+  readonly haste?: number;
 }
 
 /** One run of the program that has ended. */
@@ -119,21 +123,35 @@ export class Stage {
 
   /** Starts the program; it may be watched and met by signals while it runs. */
   begin(args: readonly string[], options: CallOptions = {}): Performance {
+    const [file = "", ...rest] = this.#command(args, options);
+    const child = spawn(file, rest, { env: this.#env(options), cwd: "/", stdio: "pipe", detached: true });
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(options.stdin ?? "");
+    return this.#watch(child);
+  }
+
+  /** Starts the program at a terminal of its own, where somebody types. */
+  atTerminal(args: readonly string[], options: CallOptions = {}): Performance {
+    const line = `stty cols 100 rows 50; exec ${this.#command(args, options).map(quoted).join(" ")}`;
+    const env = { ...this.#env(options), TERM: options.env?.["TERM"] ?? "xterm", SHELL: "/bin/sh" };
+    const terminal = ["-q", "-e", "-f", "-c", line, "/dev/null"];
+    return this.#watch(spawn("script", terminal, { env, cwd: "/", stdio: "pipe", detached: true }));
+  }
+
+  #command(args: readonly string[], options: CallOptions): string[] {
+    const { uid, through = [] } = options;
+    const as = uid === undefined ? [] : ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+    return [...through, ...as, process.execPath, PROGRAM, ...args];
+  }
+
+  #env(options: CallOptions): Record<string, string> {
     const env: Record<string, string> = { ...PLAIN, HOME: join(this.folder, "home"), ...this.twins };
+    if (options.haste !== undefined) env["NODE_OPTIONS"] = `--import=${hastyClock(options.haste)}`;
     for (const [name, value] of Object.entries(options.env ?? {})) {
       if (value === null) delete env[name];
       else env[name] = value;
     }
-    const command = [process.execPath, PROGRAM, ...args];
-    const as =
-      options.uid === undefined
-        ? []
-        : ["setpriv", `--reuid=${options.uid}`, `--regid=${options.uid}`, "--clear-groups"];
-    const [file = "", ...rest] = [...as, ...command];
-    const child = spawn(file, rest, { env, cwd: "/", stdio: "pipe", detached: true });
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(options.stdin ?? "");
-    return this.#watch(child);
+    return env;
   }
 
   #watch(child: ChildProcessWithoutNullStreams): Performance {
@@ -257,6 +275,11 @@ export class Performance {
     }, text);
   }
 
+  /** Types keys at its terminal. */
+  type(keys: string): void {
+    this.#child.stdin.write(keys);
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
@@ -282,6 +305,17 @@ export class Performance {
       result: lines.at(-1) ?? {},
     };
   }
+}
+
+/** A module that Node loads first: one second of the program takes so much less. */
+function hastyClock(times: number): string {
+  const source = [
+    "const { setTimeout: later, performance } = globalThis;",
+    "const now = performance.now.bind(performance);",
+    `performance.now = () => now() * ${times};`,
+    `globalThis.setTimeout = (done, ms, ...args) => later(done, ms / ${times}, ...args);`,
+  ];
+  return `data:text/javascript;base64,${Buffer.from(source.join("\n")).toString("base64")}`;
 }
 
 /** Waits for a state, with a deadline that only ends a hang. */

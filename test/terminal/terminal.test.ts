@@ -17,32 +17,38 @@ interface Asked {
  */
 async function atTerminal(
   args: readonly string[],
-  keys: string,
+  keys: string | readonly string[],
   env: Record<string, string> = {},
 ): Promise<Asked> {
-  const line = [process.execPath, asker, ...args].map((word) => `'${word}'`).join(" ");
+  const call = [process.execPath, asker, ...args].map((word) => `'${word}'`).join(" ");
+  const line = `stty cols 80 rows 24; exec ${call}`;
   const child = spawn("script", ["-qec", line, "/dev/null"], {
     env: { PATH: process.env["PATH"], TERM: "xterm-256color", LANG: "C.UTF-8", ...env },
     stdio: ["pipe", "pipe", "inherit"],
   });
   let screen = "";
-  let typed = keys === "";
+  const strokes = typeof keys === "string" ? [keys] : [...keys];
+  let asked = 0;
   child.stdout.setEncoding("utf8");
   child.stdout.on("data", (chunk: string) => {
     screen += chunk;
-    if (typed || !PROMPT.test(stripVTControlCharacters(screen))) return;
-    typed = true;
-    child.stdin.write(keys);
+    const prompts = stripVTControlCharacters(screen).match(PROMPT)?.length ?? 0;
+    if (prompts <= asked) return;
+    child.stdin.write(strokes[asked] ?? "");
+    asked += 1;
   });
+  // A question that nobody recognises would wait for ever.
+  const deadline = setTimeout(() => child.kill(), 30_000);
   const status = await new Promise<number | null>((resolve) => {
     child.on("exit", resolve);
   });
+  clearTimeout(deadline);
   child.stdin.end();
   return { screen, status };
 }
 
 /** The last words of each prompt, in either language. */
-const PROMPT = /Claim code:|Код привязки:|\[y\/N\]|\[д\/Н\]|○ No|● No|> No|● Нет|Да \/ /;
+const PROMPT = /Claim code:|Код привязки:|\[y\/N\]|\[д\/Н\]|Yes \/ /g;
 
 function answerOn(screen: string): string | undefined {
   return /<(\w+ [^>]+)>/.exec(stripVTControlCharacters(screen))?.[1];
@@ -98,7 +104,7 @@ describe("at a plain terminal", () => {
   });
 
   test("an answer that is neither is asked again, and the end of the input ends it", async () => {
-    const again = await atTerminal(["confirm", "accessible", "ru"], "может быть\rнет\r");
+    const again = await atTerminal(["confirm", "accessible", "ru"], ["может быть\r", "нет\r"]);
     expect(again.screen).toContain("Ответьте");
     expect(answerOn(again.screen)).toBe("true false");
     const ended = await atTerminal(["confirm", "accessible"], "\u0004");

@@ -1,0 +1,77 @@
+import { basename } from "node:path";
+import { type Ending, endingOf, resultOf } from "./commands/ending.ts";
+import type { OutputOptions } from "./commands/invocation.ts";
+import { type Performable, perform } from "./commands/perform.ts";
+import { questionsAt } from "./commands/questions.ts";
+import { type Session, withPrivilegedLine } from "./commands/session.ts";
+import type { Call } from "./main.ts";
+import { causes, reportStreams, write } from "./output-streams.ts";
+import { realTerminal } from "./terminal/real-terminal.ts";
+import type { Reporter } from "./words/reporter.ts";
+import { reporterFor } from "./words/reporter-for.ts";
+import { realWorld } from "./world/real.ts";
+
+/**
+ * Carries a command out, here and now: at this terminal, with the signals of this process, in the real world.
+ * Shows what happens and how it ended, and answers the exit code.
+ */
+export async function runCommand(invocation: Performable, call: Call): Promise<number> {
+  const controller = new AbortController();
+  const reporter = reporterFor(call.words, call.output, reportStreams());
+  watchForInterrupts(controller, reporter);
+  const session = openSession(call, reporter, controller.signal);
+  const result = resultOf(invocation.kind, await performed(session, invocation, call.output));
+  reporter.result(result);
+  return result.exitCode;
+}
+
+/** A command's own failure, with the line to type where it lacks privilege. */
+async function performed(session: Session, invocation: Performable, output: OutputOptions): Promise<Ending> {
+  try {
+    return await perform(session, invocation);
+  } catch (error) {
+    const end = endingOf(error);
+    if (output.verbose) write(process.stderr, causes(error));
+    return "problem" in end ? { ...end, problem: withPrivilegedLine(session, end.problem) } : end;
+  }
+}
+
+function openSession({ args, output, words }: Call, reporter: Reporter, interrupt: AbortSignal): Session {
+  const world = realWorld();
+  const { json, accessible, noColor } = output;
+  const terminal = realTerminal({ words, json, accessible, noColor, interrupt });
+  return {
+    world,
+    context: { world, interrupt, emit: (event) => reporter.event(event) },
+    questions: questionsAt(terminal, words),
+    program: { command: ownCommand(process.execPath, process.argv[1] ?? ""), args },
+    readStandardInput,
+  };
+}
+
+/** What to type to call this program again: its own name where it was installed under that, else the whole path. */
+function ownCommand(runtime: string, script: string): string[] {
+  return basename(script) === "plex-reclaim" ? [script] : [runtime, script];
+}
+
+/** Ctrl-C, termination, a hang-up and a closed output: all ask the run to put things back and end. */
+function watchForInterrupts(controller: AbortController, reporter: Reporter): void {
+  const stop = (signal: string) => {
+    controller.abort(signal);
+    reporter.event({ type: "note", note: { code: "INTERRUPT_SEEN" } });
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
+  // Nobody reads any more: nothing is said, but the run still ends in a settled state.
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", () => controller.abort("SIGPIPE"));
+}
+
+async function readStandardInput(capBytes: number): Promise<string> {
+  let text = "";
+  process.stdin.setEncoding("utf8");
+  for await (const chunk of process.stdin) {
+    text += String(chunk);
+    if (text.length > capBytes) break;
+  }
+  return text;
+}
