@@ -3,29 +3,31 @@
 // without loading anything else. Only syntax that a very old Node can parse belongs here.
 var version = process.versions.node.split(".").map(Number);
 var args = process.argv.slice(2);
+var russian = /^ru/i.test(process.env.LC_ALL || process.env.LC_MESSAGES || process.env.LANG || "");
 
 if (version[0] < 22 || (version[0] === 22 && version[1] < 12)) {
-  var russian = /^ru/i.test(process.env.LC_ALL || process.env.LC_MESSAGES || process.env.LANG || "");
-  process.stderr.write(
-    russian
-      ? "plex-reclaim нужен Node 22.12 или новее, а здесь " +
-          process.versions.node +
-          ": ничего не изменено.\n"
-      : "plex-reclaim needs Node 22.12 or newer, and this is " +
-          process.versions.node +
-          ": nothing was changed.\n",
+  refuse(
+    "plex-reclaim needs Node 22.12 or newer, and this is " + process.versions.node + ": nothing was changed.",
+    "plex-reclaim нужен Node 22.12 или новее, а здесь " + process.versions.node + ": ничего не изменено.",
   );
-  process.exitCode = 2;
 } else if (/http|undici|fetch|net|tls|\*/i.test(process.env.NODE_DEBUG || "")) {
   // Node would print every request, and with it the claim code and the token.
-  process.stderr.write(
-    "plex-reclaim: NODE_DEBUG shows secrets; unset it first. / NODE_DEBUG раскрывает секреты: сначала уберите её.\n",
+  refuse(
+    "NODE_DEBUG would show secrets: unset it first. Nothing was changed.",
+    "NODE_DEBUG показала бы секреты: сначала уберите её. Ничего не изменено.",
   );
-  process.exitCode = 2;
 } else if (args.length === 1 && args[0] === "--version") {
-  var fs = process.getBuiltinModule("fs");
-  var manifest = JSON.parse(fs.readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  process.stdout.write(manifest.version + "\n");
+  process.stdout.write(ownVersion() + "\n");
 } else {
   import("../dist/main.js").then((program) => program.main(args));
+}
+
+function refuse(english, inRussian) {
+  process.stderr.write((russian ? inRussian : english) + "\n");
+  process.exitCode = 2;
+}
+
+function ownVersion() {
+  var manifest = new URL("../package.json", import.meta.url);
+  return JSON.parse(process.getBuiltinModule("fs").readFileSync(manifest, "utf8")).version;
 }

@@ -4,8 +4,8 @@ import { outputOptions, parse } from "./commands/parse.ts";
 import type { Performable } from "./commands/perform.ts";
 import { causes, reportStreams, write } from "./output-streams.ts";
 import { chooseAppearance } from "./words/appearance.ts";
-import { chooseLanguage } from "./words/locale.ts";
-import { loadWords, type Words } from "./words/words.ts";
+import { chooseLanguage, type Language } from "./words/locale.ts";
+import { loadPlainWords, loadWords } from "./words/words.ts";
 
 /**
  * The program: arguments in, one command, one result, an exit code. The only catch-all is here. What is text
@@ -19,15 +19,15 @@ export async function main(args: readonly string[]): Promise<void> {
   // Nobody reads any more: that is no failure of ours.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   const output = outputOptions(args, process.env);
-  const words = await loadWords(chooseLanguage(output.lang, process.env));
-  process.exit(await run({ args, output, words }));
+  const language = chooseLanguage(output.lang, process.env);
+  process.exit(await run({ args, output, language }));
 }
 
 /** How the program was called. */
 export interface Call {
   readonly args: readonly string[];
   readonly output: OutputOptions;
-  readonly words: Words;
+  readonly language: Language;
 }
 
 async function run(call: Call): Promise<number> {
@@ -43,8 +43,9 @@ async function run(call: Call): Promise<number> {
   }
 }
 
-async function failed(error: unknown, command: string, { output, words }: Call): Promise<number> {
+async function failed(error: unknown, command: string, { output, language }: Call): Promise<number> {
   const end = endingOf(error);
+  const words = await loadWords(language);
   if ("problem" in end && end.problem.code === "NO_COMMAND" && !output.json) {
     const { helpText } = await import("./commands/help.ts");
     const appearance = chooseAppearance(process.stderr, process.env, output.noColor);
@@ -64,7 +65,8 @@ function isText(invocation: Invocation): invocation is Text {
 }
 
 /** What is text alone: printed as it is, with `--json` too. */
-async function textFor(invocation: Text, { words, output }: Call): Promise<string> {
+async function textFor(invocation: Text, { language, output }: Call): Promise<string> {
+  const words = await loadPlainWords(language);
   const appearance = chooseAppearance(process.stdout, process.env, output.noColor);
   switch (invocation.kind) {
     case "help":

@@ -9,6 +9,7 @@ import { causes, reportStreams, write } from "./output-streams.ts";
 import { realTerminal } from "./terminal/real-terminal.ts";
 import type { Reporter } from "./words/reporter.ts";
 import { reporterFor } from "./words/reporter-for.ts";
+import { loadWords, type Words } from "./words/words.ts";
 import { realWorld } from "./world/real.ts";
 
 /**
@@ -17,9 +18,10 @@ import { realWorld } from "./world/real.ts";
  */
 export async function runCommand(invocation: Performable, call: Call): Promise<number> {
   const controller = new AbortController();
-  const reporter = reporterFor(call.words, call.output, reportStreams());
+  const words = await loadWords(call.language);
+  const reporter = reporterFor(words, call.output, reportStreams());
   watchForInterrupts(controller, reporter);
-  const session = openSession(call, reporter, controller.signal);
+  const session = openSession(call, words, reporter, controller.signal);
   const result = resultOf(invocation.kind, await performed(session, invocation, call.output));
   reporter.result(result);
   return result.exitCode;
@@ -36,7 +38,12 @@ async function performed(session: Session, invocation: Performable, output: Outp
   }
 }
 
-function openSession({ args, output, words }: Call, reporter: Reporter, interrupt: AbortSignal): Session {
+function openSession(
+  { args, output }: Call,
+  words: Words,
+  reporter: Reporter,
+  interrupt: AbortSignal,
+): Session {
   const world = realWorld();
   const { json, accessible, noColor } = output;
   const terminal = realTerminal({ words, json, accessible, noColor, interrupt });

@@ -15,7 +15,7 @@ export interface OptionSpec {
   readonly value?: OptionValue;
 }
 
-export interface OptionValue {
+interface OptionValue {
   /** How the help names it. */
   readonly placeholder: string;
   readonly shape: "text" | "path" | "folder" | "id" | "url" | "choice";
@@ -24,7 +24,7 @@ export interface OptionValue {
 
 /** The headings under which the help lists options, in its order. */
 export const OPTION_GROUPS = ["credentials", "undo", "demo", "change", "target", "everywhere"] as const;
-export type OptionGroup = (typeof OPTION_GROUPS)[number];
+type OptionGroup = (typeof OPTION_GROUPS)[number];
 
 export const OPTIONS = [
   { name: "json", group: "everywhere" },
@@ -71,7 +71,7 @@ export interface CommandSpec {
   readonly examples: readonly string[];
 }
 
-export interface ArgumentSpec {
+interface ArgumentSpec {
   readonly placeholder: string;
   readonly required: boolean;
   readonly choices?: readonly string[];

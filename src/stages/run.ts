@@ -12,7 +12,7 @@ import { demandAsPlanned, edit } from "./7-edit.ts";
 import { startServer } from "./8-start.ts";
 import { asProblem } from "./as-problem.ts";
 import { heedInterrupt, note, type PathContext, step, type Target } from "./context.ts";
-import { type Expectation, putBack } from "./put-back.ts";
+import { type Expectation, type PutBack, putBack } from "./put-back.ts";
 
 /** One change to a server, as the driver needs it. */
 export interface Change {
@@ -190,7 +190,8 @@ async function failure(
   }
   const problem: Problem =
     first.code === "STOP_TIMEOUT" && killedByManager ? { ...first, killed: "yes" } : first;
-  const told = withUndo(aftermath, journal, has(journal.entries, "writing"));
+  const written = has(journal.entries, "writing");
+  const told = written ? withUndo(aftermath, change.undoLine(journal.id)) : aftermath;
   return new ProblemError(problem, { aftermath: told, cause: error });
 }
 

@@ -17,7 +17,7 @@ export interface RealTerminalOptions {
   readonly streams?: TerminalStreams;
 }
 
-export interface TerminalStreams {
+interface TerminalStreams {
   readonly input: ReadStream;
   readonly error: WriteStream;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -1,5 +1,5 @@
+const LANGUAGES = ["en", "ru"] as const;
 /** The languages that have a catalogue. */
-export const LANGUAGES = ["en", "ru"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 type Environment = Readonly<Record<string, string | undefined>>;

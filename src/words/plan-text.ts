@@ -8,8 +8,9 @@ export function planLines(words: Words, plan: PlanView): string[] {
     words.say("heading.plan"),
     words.say(`plan.command.${plan.command}`, { server: plan.server }),
     words.say("plan.settings", { path: plan.settingsPath }),
-    words.say("plan.backup-folder", { folder: plan.backupFolder }),
+    ...(plan.change === "replace" ? [words.say("plan.obtain")] : []),
     plan.stopLine === null ? words.say("plan.no-stop") : words.say("plan.stop", { stopLine: plan.stopLine }),
+    words.say("plan.backup-folder", { folder: plan.backupFolder }),
     words.say(`plan.change.${plan.change}`, { names, backup: plan.backup ?? "" }),
   ];
   if (plan.otherDifferences !== undefined) {

@@ -30,14 +30,12 @@ export function textReporter({ words, output, out, err, verbose }: TextReporterO
       if (text !== null) progress(text);
     },
     result(result) {
-      const blocks = resultBlocks(words, result, out);
-      if (blocks !== "") output.out(show(blocks, out));
       const { outcome } = result;
-      if (outcome.ok) {
-        const text = successText(words, result, out);
-        if (text !== null) output.out(show(text, out));
-        return;
-      }
+      const blocks = resultBlocks(words, result, out);
+      const success = successText(words, result, out);
+      const parts = success === null ? blocks : [success, ...blocks];
+      if (parts.length > 0) output.out(show(parts.join("\n\n"), out));
+      if (outcome.ok) return;
       const title = `${problemTitle(words, outcome.problem)} (${outcome.problem.code})`;
       const [first, ...rest] = [
         labelled(words, "label.fail", "bad", title, err),
@@ -70,7 +68,7 @@ function eventText(words: Words, event: Event, err: Appearance, verbose: boolean
     case "plan":
       return planLines(words, event.plan)
         .map((line, index) =>
-          index === 0 ? toned(line, "heading", err) : wrap(`  ${line}`, err.columns, "  "),
+          index === 0 ? toned(line, "heading", err) : wrap(`  ${line}`, err.columns, "    "),
         )
         .join("\n");
     case "criterion":
@@ -107,14 +105,12 @@ function noteText(words: Words, note: Note, err: Appearance): string {
     : labelled(words, "label.note", "heading", text + inner, err);
 }
 
-function successText(words: Words, { command, outcome, data }: Result, out: Appearance): string | null {
+function successText(words: Words, { command, outcome }: Result, out: Appearance): string | null {
   if (!outcome.ok) return null;
   const telling = `success.${outcome.code}.${command.replaceAll(" ", "-")}`;
   if (outcome.code === "OK" && SELF_EXPLAINING.has(command)) return null;
   const text = words.say(words.has(telling) ? telling : `success.${outcome.code}`);
-  const line = labelled(words, "label.ok", "good", text, out);
-  if (data.undoLine === undefined) return line;
-  return `${line}\n${wrap(words.say("result.undo", { undoLine: data.undoLine }), out.columns)}`;
+  return labelled(words, "label.ok", "good", text, out);
 }
 
 /** Commands whose result is a listing: a “done” under it would say nothing. */

@@ -6,8 +6,8 @@ import { printable } from "./printable.ts";
 import type { WordKey, Words } from "./words.ts";
 import { wrap } from "./wrap.ts";
 
-/** Everything that a result has to report, in blocks of short lines; empty where there is nothing. */
-export function resultBlocks(words: Words, { command, outcome, data }: Result, out: Appearance): string {
+/** Everything that a result has to report, in blocks of short lines. */
+export function resultBlocks(words: Words, { command, outcome, data }: Result, out: Appearance): string[] {
   const blocks: string[] = [];
   if (data.servers !== undefined) blocks.push(...serversBlocks(words, data.servers, out));
   if (data.backups !== undefined) blocks.push(...backupsBlocks(words, data.backups, out));
@@ -18,7 +18,7 @@ export function resultBlocks(words: Words, { command, outcome, data }: Result, o
     data.backup === undefined ? "" : words.say("result.backup", { backup: data.backup }),
     data.ownerChanged === true ? words.say("result.owner-changed") : "",
   ].filter((line) => line !== "");
-  if (facts.length > 0) blocks.push(facts.map((line) => wrap(line, out.columns, "  ")).join("\n"));
+  if (facts.length > 0) blocks.push(facts.map((line) => wrap(`  ${line}`, out.columns, "    ")).join("\n"));
   if (data.criteria !== undefined && data.criteria.length > 0) {
     const lines = data.criteria.map((criterion) => criterionLine(words, criterion, out));
     blocks.push([toned(words.say("heading.criteria"), "heading", out), ...lines].join("\n"));
@@ -27,7 +27,10 @@ export function resultBlocks(words: Words, { command, outcome, data }: Result, o
     const ways = data.signInWays.map((way, index) => wayText(words, way, index + 1, out.columns));
     blocks.push([toned(words.say("heading.sign-in"), "heading", out), ...ways].join("\n"));
   }
-  return blocks.length === 0 ? "" : `${blocks.join("\n\n")}\n`;
+  if (data.undoLine !== undefined) {
+    blocks.push(wrap(words.say("result.undo", { undoLine: data.undoLine }), out.columns));
+  }
+  return blocks;
 }
 
 /** One criterion: how it came out, its name, and what was seen. */
@@ -36,7 +39,7 @@ export function criterionLine(words: Words, criterion: Criterion, appearance: Ap
   const name = worded(words, "", "criterion", criterion.name);
   const result = worded(words, "", "result", criterion.result);
   const seen = sayCoded(words, `evidence.${criterion.evidence.code}`, "", criterion.evidence);
-  const text = wrap(`  ${words.say(label)}  ${name}: ${result} (${seen})`, appearance.columns, "   ");
+  const text = wrap(`  ${words.say(label)}  ${name}: ${result} (${seen})`, appearance.columns, "      ");
   return text.replace(words.say(label), (word) => toned(word, tone, appearance));
 }
 
@@ -79,7 +82,7 @@ function serverBlock(words: Words, server: ServerReport, out: Appearance): strin
   const next = `status.next.${server.state}`;
   if (words.has(next)) lines.push(say(next, { id: server.id }));
   const head = `${toned(words.say(label), tone, out)}  ${toned(printable(server.id), "heading", out)}`;
-  return [head, ...lines.map((line) => wrap(`  ${line}`, out.columns, "  "))].join("\n");
+  return [head, ...lines.map((line) => wrap(`  ${line}`, out.columns, "    "))].join("\n");
 }
 
 /** The detail is the reason of the problem that a change would meet. */
@@ -105,10 +108,10 @@ function backupBlock(words: Words, backup: BackupReport, out: Appearance): strin
     words.say("backup.folder", { folder: backup.folder }),
   ];
   const head = toned(printable(backup.id), "heading", out);
-  return [head, ...lines.map((line) => wrap(`  ${line}`, out.columns, "  "))].join("\n");
+  return [head, ...lines.map((line) => wrap(`  ${line}`, out.columns, "    "))].join("\n");
 }
 
 function wayText(words: Words, way: SignInWay, number: number, columns: number): string {
   const text = words.say(`way.${way.way}`, "url" in way ? { ...way } : { line: way.line });
-  return wrap(`  ${number}. ${text}`, columns, "  ");
+  return wrap(`  ${number}. ${text}`, columns, "     ");
 }

@@ -30,11 +30,19 @@ export function loadWords(language: Language): Promise<Words> {
   return words;
 }
 
+/** The same for messages without places, such as those of the help: the formatter takes its time to load. */
+export async function loadPlainWords(language: Language): Promise<Words> {
+  return wordsFrom(language, await catalogue(language), filledPlainly);
+}
+
 const loaded = new Map<Language, Promise<Words>>();
 
 /** A cut command would do something else than the whole one, so these are shown up to the length of a path. */
 const WHOLE_LINES = new Set(["line", "stopLine", "startLine", "undoLine", "copyLine", "codeLine", "endLine"]);
 const LINE_LIMIT = 8192;
+
+type Catalogue = Readonly<Record<WordKey, string>>;
+type Values = Readonly<Record<string, string | number>>;
 
 async function load(language: Language): Promise<Words> {
   const [messages, { IntlMessageFormat }] = await Promise.all([
@@ -42,28 +50,36 @@ async function load(language: Language): Promise<Words> {
     import("intl-messageformat"),
   ]);
   const formats = new Map<string, { format(values: Record<string, string | number>): unknown }>();
-  const has = (key: string): key is WordKey => Object.hasOwn(messages, key);
+  return wordsFrom(language, messages, (message, values) => {
+    try {
+      const format =
+        formats.get(message) ?? new IntlMessageFormat(message, language, {}, { ignoreTag: true });
+      formats.set(message, format);
+      return String(format.format({ ...values }));
+    } catch {
+      return filledPlainly(message, values);
+    }
+  });
+}
 
+function wordsFrom(
+  language: Language,
+  messages: Catalogue,
+  filled: (message: string, values: Values) => string,
+): Words {
+  const has = (key: string): key is WordKey => Object.hasOwn(messages, key);
   return {
     language,
     has,
     say(key, data = {}) {
       const message = has(key) ? messages[key] : undefined;
       if (message === undefined) return key;
-      if (!message.includes("{")) return message;
-      const values = placeValues(data);
-      try {
-        const format = formats.get(key) ?? new IntlMessageFormat(message, language, {}, { ignoreTag: true });
-        formats.set(key, format);
-        return String(format.format(values));
-      } catch {
-        return filledPlainly(message, values);
-      }
+      return message.includes("{") ? filled(message, placeValues(data)) : message;
     },
   };
 }
 
-async function catalogue(language: Language): Promise<Readonly<Record<WordKey, string>>> {
+async function catalogue(language: Language): Promise<Catalogue> {
   const file =
     language === "ru"
       ? await import("./ru.json", { with: { type: "json" } })
@@ -76,7 +92,7 @@ export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function placeValues(data: WordData): Record<string, string | number> {
+function placeValues(data: WordData): Values {
   const values: Record<string, string | number> = {};
   for (const [name, value] of Object.entries(data)) {
     if (typeof value === "number") {
@@ -92,6 +108,6 @@ function placeValues(data: WordData): Record<string, string | number> {
   return values;
 }
 
-function filledPlainly(message: string, values: Readonly<Record<string, string | number>>): string {
+function filledPlainly(message: string, values: Values): string {
   return message.replace(/\{(\w+)\}/g, (place, name: string) => String(values[name] ?? place));
 }

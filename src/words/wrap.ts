@@ -15,7 +15,8 @@ export function wrap(text: string, columns: number, indent = ""): string {
       const lead = /^ */.exec(line)?.[0] ?? "";
       const words = line.trimStart();
       const hanging = /^\d+\. /.test(words) ? "   " : "";
-      return wrapLine(words, columns, prefix + lead, indent + lead + hanging);
+      const next = index === 0 && indent !== "" ? indent : indent + lead + hanging;
+      return wrapLine(words, columns, prefix + lead, next);
     })
     .join("\n");
 }

@@ -11,50 +11,45 @@ interface Failure {
   readonly code: string;
   /** Whether the code may have reached plex.tv: then it is never sent again. */
   readonly codeIs: "spent" | "as good as before";
+  /** Told in both languages; the others have the words of one of these. */
+  readonly inWords?: true;
 }
 
+const SPENT = "spent";
+const GOOD = "as good as before";
+
 const FAILURES: Record<string, Failure> = {
-  "refuses the code": { mode: { kind: "refused" }, code: "CLAIM_CODE_REFUSED", codeIs: "spent" },
-  "says that the code has expired": { mode: { kind: "expired" }, code: "CLAIM_CODE_REFUSED", codeIs: "spent" },
-  "answers 500": { mode: { kind: "server-error" }, code: "PLEXTV_NONSENSE", codeIs: "spent" },
-  "answers 503": { mode: { kind: "server-error", status: 503 }, code: "PLEXTV_NONSENSE", codeIs: "spent" },
+  "refuses the code": { mode: { kind: "refused" }, code: "CLAIM_CODE_REFUSED", codeIs: SPENT, inWords: true },
+  "says that the code has expired": { mode: { kind: "expired" }, code: "CLAIM_CODE_REFUSED", codeIs: SPENT },
+  "answers 500": { mode: { kind: "server-error" }, code: "PLEXTV_NONSENSE", codeIs: SPENT, inWords: true },
+  "answers 503": { mode: { kind: "server-error", status: 503 }, code: "PLEXTV_NONSENSE", codeIs: SPENT },
   "asks for an hour's patience": {
     mode: { kind: "rate-limited", retryAfter: 3600 },
     code: "PLEXTV_RATE_LIMITED",
-    codeIs: "as good as before",
+    codeIs: GOOD,
+    inWords: true,
   },
-  "has its answer lost": {
-    mode: { kind: "answer-lost" },
-    code: "EXCHANGE_OUTCOME_UNKNOWN",
-    codeIs: "spent",
-  },
-  "has its answer cut off": {
-    mode: { kind: "cut-off-body" },
-    code: "EXCHANGE_OUTCOME_UNKNOWN",
-    codeIs: "spent",
-  },
-  "gives an empty token": { mode: { kind: "empty-token" }, code: "PLEXTV_NONSENSE", codeIs: "spent" },
-  "gives way to a captive portal at the exchange": {
-    mode: { kind: "captive-portal" },
-    code: "PLEXTV_NONSENSE",
-    codeIs: "spent",
-  },
-  "gives way to a captive portal that redirects": {
+  "has its answer lost": { mode: { kind: "answer-lost" }, code: "EXCHANGE_OUTCOME_UNKNOWN", codeIs: SPENT, inWords: true },
+  "has its answer cut off": { mode: { kind: "cut-off-body" }, code: "EXCHANGE_OUTCOME_UNKNOWN", codeIs: SPENT },
+  "gives an empty token": { mode: { kind: "empty-token" }, code: "PLEXTV_NONSENSE", codeIs: SPENT },
+  "is a captive portal at the exchange": { mode: { kind: "captive-portal" }, code: "PLEXTV_NONSENSE", codeIs: SPENT },
+  "is a captive portal that redirects": {
     mode: { kind: "captive-portal", redirect: true },
     code: "PLEXTV_NONSENSE",
-    codeIs: "spent",
+    codeIs: SPENT,
   },
+  // Nobody could say whether the server is locked out at all: so it is not touched.
   "is a captive portal all the time": {
     mode: { kind: "captive-portal" },
     options: { scope: "everything" },
-    code: "PLEXTV_NONSENSE",
-    codeIs: "as good as before",
+    code: "PLEXTV_UNREACHABLE",
+    codeIs: GOOD,
   },
   "answers 500 to everything": {
     mode: { kind: "server-error" },
     options: { scope: "everything" },
     code: "PLEXTV_NONSENSE",
-    codeIs: "as good as before",
+    codeIs: GOOD,
   },
 };
 
@@ -75,23 +70,24 @@ async function reset(stage: Stage) {
 }
 
 describe.concurrent("nothing is changed and the server is never stopped when plex.tv", () => {
-  for (const [what, { mode, options, code, codeIs }] of Object.entries(FAILURES)) {
+  for (const [what, { mode, options, code, codeIs, inWords }] of Object.entries(FAILURES)) {
     test(what, async () => {
       await onStage({}, async (stage) => {
+        await stage.noticed();
         const before = standing(stage);
         await stage.plexTv.setMode(mode, options);
         const args = await reset(stage);
         const first = await stage.json(args);
         demandEnd(first, 3, code);
         expect(first.result["state"]).toBe("nothing-changed");
-        await inBothLanguages(stage, () => reset(stage), { exitCode: 3, code });
+        if (inWords) await inBothLanguages(stage, () => reset(stage), { exitCode: 3, code });
         expect(standing(stage)).toEqual(before);
         demandNothingMade(stage);
 
         await stage.plexTv.setMode({ kind: "normal" });
         const sent = await stage.exchanges();
         const second = await stage.json(args);
-        if (codeIs === "spent") {
+        if (codeIs === SPENT) {
           demandEnd(second, 3, "CLAIM_CODE_ALREADY_SENT");
           expect(await stage.exchanges()).toBe(sent);
           expect(standing(stage)).toEqual(before);
@@ -175,7 +171,6 @@ test.concurrent("on a server that still worked, a lost answer is said to have co
   await onStage({ state: "signed-in" }, async (stage) => {
     const before = standing(stage);
     await stage.plexTv.setMode({ kind: "answer-lost" });
-    await inBothLanguages(stage, () => reset(stage), { exitCode: 3, code: "EXCHANGE_OUTCOME_UNKNOWN" });
     const english = await stage.run([...(await reset(stage)), "--lang", "en"]);
     // By then plex.tv has issued another token, so that the server is locked out.
     expect(english.stderr).toMatch(/old sign-in of the server is dead now, even\s+if it still worked before/);

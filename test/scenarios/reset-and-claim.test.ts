@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parsePreferences } from "../../src/standins/preferences.ts";
 import { playInBothLanguages } from "../support/both-languages.ts";
-import { demandEnd, exists, noteOf, notesOf, onStage, type Stage, tokenIn } from "../support/stage.ts";
+import { demandEnd, eventually, exists, noteOf, notesOf, onStage, type Stage, tokenIn } from "../support/stage.ts";
 
 /** Every setting but the four and the counter that the server itself moves, in their order. */
 function others(settings: string): [string, string][] {
@@ -55,7 +55,7 @@ describe.concurrent("a locked-out server", () => {
       call: reset,
       ending: { exitCode: 0, code: "SIGNED_OUT" },
       async after(stage, ended) {
-        expect(stage.settings).not.toMatch(/ PlexOnline(?:Token|Username|Mail|Home)="(?!x"")/);
+        expect(stage.settings).not.toMatch(/ PlexOnline(?:Token|Username|Mail|Home)=/);
         expect(await stage.server.answers()).toBe(true);
         const { port } = new URL(stage.server.url);
         for (const way of [" claim", `http://127.0.0.1:${port}/web`, `ssh -L 8888:127.0.0.1:${port} `])
@@ -109,12 +109,7 @@ describe.concurrent("a locked-out server", () => {
       async call(stage) {
         const { args } = await resetWithCode(stage);
         // Once the exchange is through, the owner signs out everywhere again.
-        const dying = (async () => {
-          while ((await stage.exchanges()) === 0) await new Promise((wake) => setTimeout(wake, 5));
-          await new Promise((wake) => setTimeout(wake, 100));
-          await stage.server.lockOut();
-        })();
-        void dying;
+        void eventually(async () => (await stage.exchanges()) > 0, "an exchange").then(() => stage.server.lockOut());
         return { args };
       },
       ending: { exitCode: 6, code: "NOT_USABLE" },
@@ -134,7 +129,7 @@ describe.concurrent("a signed-out server", () => {
       ending: { exitCode: 0, code: "OK" },
       async after(stage) {
         expect(await stage.isHealed()).toBe(true);
-        expect(stage.settings.match(/ PlexOnlineToken="[^x]/g)).toHaveLength(1);
+        expect(stage.settings.match(/ PlexOnlineToken=/g)).toHaveLength(1);
         expect(await stage.server.answers()).toBe(true);
       },
     });

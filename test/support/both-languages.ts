@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { type CallOptions, demandEnd, type Ended, onStage, type Stage, type StageOptions } from "./stage.ts";
@@ -106,7 +107,7 @@ function pieces(messages: Readonly<Record<string, string>>): Set<string> {
 /** The lines without what differs from one stage, run and moment to the next. */
 function unnamed(stage: Stage, ended: Ended): unknown[] {
   const { folder, server, plexTv } = stage;
-  const id = String(ended.result["server"] ?? "no server");
+  const id = createHash("sha256").update(server.settingsPath).digest("hex").slice(0, 8);
   return ended.lines.map((line): unknown => {
     const text = JSON.stringify(line)
       .replaceAll(folder, "FOLDER")

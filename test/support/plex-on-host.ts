@@ -49,7 +49,12 @@ export class PlexOnHost {
 
   /** Installs the package with a signed-in server, starts it, and locks it out. Answers the path of its settings. */
   async lockedOut(
-    options: { unit?: UnitOptions; parent?: string; behaviour?: Readonly<Record<string, unknown>>; before?: () => Promise<void> } = {},
+    options: {
+      unit?: UnitOptions;
+      parent?: string;
+      behaviour?: Readonly<Record<string, unknown>>;
+      before?: () => Promise<void>;
+    } = {},
   ): Promise<string> {
     const { parent = PACKAGE_PARENT } = options;
     await installPackage(this.#host, options.unit);

@@ -34,7 +34,7 @@ export class SimulatedMachine {
   #nowMs = Date.UTC(2026, 10, 22);
   #ticks = 100;
   #tokens = 0;
-  #held = new Set<string>();
+  readonly #held = new Set<string>();
 
   constructor(folder: string, preferences: string) {
     this.folder = folder;

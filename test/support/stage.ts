@@ -116,8 +116,8 @@ export class Stage {
   }
 
   /** Types a line into a shell: with the environment of a call, and none of the twins but plex.tv's address. */
-  type(line: string): Promise<Ended> {
-    const env = { ...PLAIN, PLEX_RECLAIM_PLEXTV_URL: this.plexTv.url };
+  type(line: string, more: Readonly<Record<string, string>> = {}): Promise<Ended> {
+    const env = { ...PLAIN, PLEX_RECLAIM_PLEXTV_URL: this.plexTv.url, ...more };
     return this.#watch(spawn("/bin/sh", ["-c", line], { env, cwd: "/", stdio: "pipe", detached: true })).end();
   }
 
@@ -202,6 +202,13 @@ export class Stage {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const startTicks = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
     return `${pid}/${startTicks}`;
+  }
+
+  /** Waits until the server has heard from plex.tv that its sign-in is dead. */
+  async noticed(): Promise<void> {
+    const headers = { "X-Plex-Token": this.token ?? "" };
+    const refuses = async () => (await fetch(`${this.server.url}/library/sections`, { headers })).status === 401;
+    await eventually(refuses, "a server that refuses its own sign-in");
   }
 
   /** How often a claim code was sent to plex.tv. */

@@ -46,7 +46,7 @@ export function literalsOf(node: SchemaNode): string[] {
 }
 
 /** Texts from outside at their worst, among ordinary ones. */
-export const outsideText = fc.oneof(
+const outsideText = fc.oneof(
   fc.string({ maxLength: 40 }),
   fc.string({ unit: "binary", maxLength: 40 }),
   fc.constantFrom(

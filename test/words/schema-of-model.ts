@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 /**
  * The JSON Schema of every line of `--json`, made from the source of the model, so that the shipped file cannot
  * drift from the types. Understands just the kinds of types that the model uses, and throws for any other.
+ * Run by itself (`node test/words/schema-of-model.ts`) it writes the file anew; then format it.
  */
 export function schemaOfModel(): object {
   const types = declarations(["event", "problem", "server", "settings"]);
@@ -227,4 +229,9 @@ function split(text: string, separator: string): string[] {
     }
   }
   return [...parts, current].map((part) => part.trim()).filter((part) => part !== "");
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const file = new URL("../../schema/output.schema.json", import.meta.url);
+  writeFileSync(file, `${JSON.stringify(schemaOfModel(), null, 2)}\n`);
 }
