@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { COMMANDS, OPTIONS, twinOf } from "../../src/commands/options.ts";
 import { parse } from "../../src/commands/parse.ts";
 import { codesOf, codeTable, exitCodes, valuesOf } from "./code-tables.ts";
-import { allPages, anchorOf, commandLines, firstCells, PROJECT, type Page, page } from "./markdown.ts";
+import { allPages, anchorOf, commandLines, firstCells, type Page, PROJECT, page } from "./markdown.ts";
 
 const pages = allPages();
 const readme = page("README.md");
@@ -53,7 +53,12 @@ describe("every page", () => {
   });
 
   test("would be caught with a command that does not exist", () => {
-    for (const line of ["sudo plex-reclaim heal", "plex-reclaim status --everything", "npm run heal", "rm -r x"]) {
+    for (const line of [
+      "sudo plex-reclaim heal",
+      "plex-reclaim status --everything",
+      "npm run heal",
+      "rm -r x",
+    ]) {
       expect(() => demandUnderstood(line), line).toThrow();
     }
   });
@@ -94,7 +99,9 @@ describe("the architecture", () => {
   const invariants = before.split(/^(?=\d+\. )/m).slice(1);
 
   test("opens with the twelve invariants", () => {
-    expect(invariants.map((text) => Number.parseInt(text, 10))).toEqual(Array.from({ length: 12 }, (_, at) => at + 1));
+    expect(invariants.map((text) => Number.parseInt(text, 10))).toEqual(
+      Array.from({ length: 12 }, (_, at) => at + 1),
+    );
   });
 
   test.each(invariants.map((text) => [text.slice(0, 60), text]))("%s… names tests that exist", (_, text) => {
@@ -106,7 +113,17 @@ describe("the architecture", () => {
 
   test("has a line for every folder of the source", () => {
     const { spans } = page("ARCHITECTURE.md");
-    const folders = ["model", "world", "stores", "services", "installs", "plex", "state", "stages", "commands"];
+    const folders = [
+      "model",
+      "world",
+      "stores",
+      "services",
+      "installs",
+      "plex",
+      "state",
+      "stages",
+      "commands",
+    ];
     const more = ["words", "terminal", "standins", "demo"];
     expect([...folders, ...more].filter((name) => !spans.includes(`src/${name}`))).toEqual([]);
   });
@@ -122,7 +139,9 @@ describe("the decisions", () => {
 
   test("are all in their list", () => {
     const listed = page("docs/decisions/README.md").links;
-    const all = pages.map(({ path }) => path.replace("docs/decisions/", "")).filter((name) => /^\d{4}-/.test(name));
+    const all = pages
+      .map(({ path }) => path.replace("docs/decisions/", ""))
+      .filter((name) => /^\d{4}-/.test(name));
     expect([...listed].sort()).toEqual([...all].sort());
   });
 });
@@ -134,11 +153,14 @@ describe("the page about JSON", () => {
     expect(text).toContain(codeTable(name));
   });
 
-  test.each(["ServerState", "StateReason", "SuccessCode", "Step", "CriterionName"])("names every %s", (name) => {
-    const values = valuesOf(name);
-    expect(values).not.toEqual([]);
-    expect(values.filter((value) => !spans.includes(value))).toEqual([]);
-  });
+  test.each(["ServerState", "StateReason", "SuccessCode", "Step", "CriterionName"])(
+    "names every %s",
+    (name) => {
+      const values = valuesOf(name);
+      expect(values).not.toEqual([]);
+      expect(values.filter((value) => !spans.includes(value))).toEqual([]);
+    },
+  );
 
   test("has every exit code", () => {
     const numbers = firstCells(text).filter((cell) => /^\d+$/.test(cell));
@@ -149,7 +171,10 @@ describe("the page about JSON", () => {
 /** Throws for a line with a command, an option or a script that does not exist. */
 function demandUnderstood(line: string): void {
   for (const call of line.split(/&&|\|/).map((part) => part.trim())) {
-    const words = call.replace(/^sudo /, "").replace(/ <.*$/, "").split(" ");
+    const words = call
+      .replace(/^sudo /, "")
+      .replace(/ <.*$/, "")
+      .split(" ");
     const [program, ...args] = words;
     if (program === "plex-reclaim") parse(args, {});
     else if (program === "npm") demandScript(args);
@@ -164,8 +189,23 @@ function demandScript([first = "", second = ""]: readonly string[]): void {
 }
 
 function knownCodes(): Set<string> {
-  const codes = (["Problem", "Note", "Evidence"] as const).flatMap((name) => codesOf(name).map(({ code }) => code));
+  const codes = (["Problem", "Note", "Evidence"] as const).flatMap((name) =>
+    codesOf(name).map(({ code }) => code),
+  );
   const values = ["StateReason", "SuccessCode"].flatMap(valuesOf);
-  const variables = ["PLEX_CLAIM", "NO_COLOR", "FORCE_COLOR", "NODE_DEBUG", "NODE_EXTRA_CA_CERTS", "DOCKER_HOST"];
-  return new Set([...codes, ...values, ...variables, ...OPTIONS.map(({ name }) => twinOf(name)), "PLEX_RECLAIM_PLEXTV_URL"]);
+  const variables = [
+    "PLEX_CLAIM",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "NODE_DEBUG",
+    "NODE_EXTRA_CA_CERTS",
+    "DOCKER_HOST",
+  ];
+  return new Set([
+    ...codes,
+    ...values,
+    ...variables,
+    ...OPTIONS.map(({ name }) => twinOf(name)),
+    "PLEX_RECLAIM_PLEXTV_URL",
+  ]);
 }
