@@ -2,7 +2,7 @@ import type { Secret } from "../model/secret.ts";
 import type { Language } from "../words/locale.ts";
 import type { CommandName, Shell } from "./options.ts";
 
-/** What was asked for: one command, with everything it needs, checked. Paths are as they were typed. */
+/** What was asked for: one command, with everything it needs, checked. Paths are absolute. */
 export type Invocation =
   | { readonly kind: "help"; readonly topic: HelpTopic | null; readonly options: OutputOptions }
   | { readonly kind: "version"; readonly options: OutputOptions }

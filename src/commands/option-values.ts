@@ -1,6 +1,10 @@
+import { resolve } from "node:path";
 import { ProblemError } from "../model/problem.ts";
 import { looksLikeCode } from "./code-in-argument.ts";
 import { type OptionName, optionSpec, type SwitchName, twinOf, type ValueName } from "./options.ts";
+
+/** In place of a file: what comes in on standard input. */
+const STANDARD_INPUT = "-";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -36,6 +40,12 @@ export class OptionValues {
     const { value: spec } = optionSpec(name);
     if (spec?.shape === "id" && !/^[0-9a-f]{8}$/i.test(value)) return this.#bad(name, "id");
     return value;
+  }
+
+  /** A path, absolute from here on: what is written down or printed must mean the same from any folder. */
+  path(name: ValueName): string | undefined {
+    const value = this.text(name);
+    return value === undefined || value === STANDARD_INPUT ? value : resolve(value);
   }
 
   choice<const C extends string>(name: ValueName, choices: readonly C[]): C | undefined {

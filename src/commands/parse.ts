@@ -206,7 +206,7 @@ function commonFrom(values: OptionValues): CommonOptions {
     ...outputFrom(values),
     offline: values.isOn("offline"),
     ...present("server", values.text("server")?.toLowerCase()),
-    ...present("stateDir", values.text("state-dir")),
+    ...present("stateDir", values.path("state-dir")),
     ...present("plextvUrl", loopbackUrl(values.env)),
   };
 }
@@ -214,11 +214,11 @@ function commonFrom(values: OptionValues): CommonOptions {
 function targetFrom(values: OptionValues): TargetOptions {
   return {
     ...commonFrom(values),
-    ...present("settings", values.text("settings")),
+    ...present("settings", values.path("settings")),
     ...present("stopCommand", values.text("stop-command")),
     ...present("startCommand", values.text("start-command")),
     ...present("serverUrl", values.url("server-url")),
-    ...present("processMatch", values.text("process-match")),
+    ...present("processMatch", values.path("process-match")),
   };
 }
 
@@ -233,7 +233,7 @@ function changeFrom(values: OptionValues): ChangeOptions {
 function credentialsFrom(values: OptionValues): CredentialOptions {
   const code = (values.env["PLEX_CLAIM"] ?? "").trim();
   return {
-    ...present("claimCodeFile", values.text("claim-code-file")),
+    ...present("claimCodeFile", values.path("claim-code-file")),
     ...(code === "" ? {} : { claimCodeInEnvironment: new Secret(code) }),
     ...present("expectAccount", values.text("expect-account")),
   };

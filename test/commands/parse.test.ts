@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { nearest } from "../../src/commands/nearest.ts";
@@ -410,4 +411,19 @@ test("the nearest word is one that a slip of the finger explains", () => {
   expect(nearest("backups", words)).toBe("backup");
   expect(nearest("doctor", words)).toBe("");
   expect(nearest("", words)).toBe("");
+});
+
+test("a relative path means the folder we are in, and nothing else later; - stays the standard input", () => {
+  const invocation = parse(
+    ["reset", "--settings", "Preferences.xml", "--state-dir", "./state", "--claim-code-file", "-"],
+    { PLEX_RECLAIM_PROCESS_MATCH: "bin/server" },
+  );
+  expect(invocation).toMatchObject({
+    options: {
+      settings: join(process.cwd(), "Preferences.xml"),
+      stateDir: join(process.cwd(), "state"),
+      processMatch: join(process.cwd(), "bin/server"),
+      claimCodeFile: "-",
+    },
+  });
 });
