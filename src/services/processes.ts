@@ -1,7 +1,7 @@
 import { basename, join } from "node:path";
 import type { Server, ServerProcess } from "../model/server.ts";
 import { type ProcessInfo, SystemError, type World } from "../world/world.ts";
-import { inControlGroup } from "./control-group.ts";
+import { inControlGroup, systemUnitOf } from "./control-group.ts";
 import { dataFoldersOf, resolved, SETTINGS_NAME } from "./data-folder.ts";
 import { showUnits } from "./systemctl.ts";
 
@@ -20,6 +20,23 @@ export async function processesOf(
 ): Promise<readonly ServerProcess[] | "unknown"> {
   const candidates = await serverProcesses(world, server.executable);
   return (await sortedOut(world, server, candidates)).processes;
+}
+
+/**
+ * Whether somebody may be there who starts the server again when it ends by itself: the process that started it
+ * (a wrapper, a supervisor), or the manager of the system, when it runs in a unit. A process whose parent has
+ * ended is given to the first one, which only collects it (prctl(2), PR_SET_CHILD_SUBREAPER).
+ *
+ * True where it cannot be seen. In a container the first process may itself be a supervisor: that is not noticed.
+ */
+export async function isSupervised(world: ProcessWorld, server: Server): Promise<boolean> {
+  const candidates = await serverProcesses(world, server.executable);
+  const { processes } = await sortedOut(world, server, candidates);
+  if (processes === "unknown" || processes.length === 0) return true;
+  const pids = new Set(processes.map(({ pid }) => pid));
+  return candidates
+    .filter(({ pid }) => pids.has(pid))
+    .some((process) => (process.parent !== 1 && !pids.has(process.parent)) || systemUnitOf(process) !== null);
 }
 
 /** The processes of a server among the candidates, and those of which this account cannot tell. */

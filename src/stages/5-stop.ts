@@ -1,6 +1,6 @@
 import { ProblemError } from "../model/problem.ts";
 import { identity } from "../plex/server.ts";
-import { processesOf } from "../services/processes.ts";
+import { isSupervised, processesOf } from "../services/processes.ts";
 import { heedInterrupt, note, type PathContext, type Target, WAITS } from "./context.ts";
 
 /**
@@ -17,6 +17,7 @@ export async function stopServer(
 ): Promise<void> {
   const { clock } = context.world;
   const deadlineMs = await target.service.stopDeadlineMs();
+  const mayComeBack = await mayRestart(context, target);
   const startedMs = clock.monotonicMs();
   await target.service.requestStop();
   for (;;) {
@@ -24,20 +25,21 @@ export async function stopServer(
     const seen = await look(context, target, machineIdentifier);
     if (seen === "gone") break;
     if (clock.monotonicMs() - startedMs > deadlineMs) throw tooLate(target, seen, deadlineMs);
-    await clock.sleep(WAITS.pollMs, context.interrupt);
+    await clock.sleep(WAITS.stopPollMs, context.interrupt);
   }
   await noteKill(context, target);
-  await watchForRestart(context, target);
+  if (mayComeBack) await watchForRestart(context, target);
 }
 
 type Seen = "gone" | "stopping" | { readonly pids: readonly number[] } | { readonly answering: string };
 
+/** The processes first: as long as there is one, nothing else need be asked, and no program be run for it. */
 async function look(context: PathContext, target: Target, machineIdentifier: string | null): Promise<Seen> {
-  const condition = await target.service.condition();
-  if (condition === "active" || condition === "stopping") return "stopping";
   const processes = await processesOf(context.world, target.server);
   if (processes === "unknown") return { pids: [] };
   if (processes.length > 0) return { pids: processes.map((process) => process.pid) };
+  const condition = await target.service.condition();
+  if (condition === "active" || condition === "stopping") return "stopping";
   const { url } = target.server;
   const answer = await identity(context.world, url);
   const ours = answer.kind === "answers" && answer.machineIdentifier === machineIdentifier;
@@ -67,11 +69,15 @@ async function noteKill(context: PathContext, target: Target): Promise<boolean> 
 }
 
 /**
- * A manager's own stop holds; a user's command may only have ended the process, and a wrapper brings it back a
- * moment later. Nothing has been changed yet when that is noticed.
+ * A manager's own stop holds; a user's command may only have ended the process, and whoever started that brings
+ * it back a moment later.
  */
+async function mayRestart(context: PathContext, target: Target): Promise<boolean> {
+  return target.server.service.kind === "command" && (await isSupervised(context.world, target.server));
+}
+
+/** Nothing has been changed yet when a restart is noticed here. */
 async function watchForRestart(context: PathContext, target: Target): Promise<void> {
-  if (target.server.service.kind !== "command") return;
   const { clock } = context.world;
   const startedMs = clock.monotonicMs();
   while (clock.monotonicMs() - startedMs < WAITS.restartWatchMs) {

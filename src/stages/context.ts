@@ -22,7 +22,9 @@ export interface Target {
 
 /** Waits of the path, in milliseconds. Every wait has one of these as its end. */
 export const WAITS = {
-  /** Between two looks at a server that is stopping or starting; it bounds what we add to the downtime. */
+  /** Between two looks at a server that is stopping: what it wastes is time in which nobody can watch anything. */
+  stopPollMs: 20,
+  /** Between two looks at anything else. */
   pollMs: 50,
   /** A started server that answers nothing at all. */
   startMs: 120_000,

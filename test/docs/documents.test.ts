@@ -41,6 +41,19 @@ describe("the README", () => {
     expect(OPTIONS.map(({ name }) => `--${name}`).filter((name) => !spans.has(name))).toEqual([]);
   });
 
+  test.each([
+    ["en", readme],
+    ["ru", readmeInRussian],
+  ] as const)("shows output in the words that the program has (%s)", (language, { fences }) => {
+    const path = join(PROJECT, `src/words/${language}.json`);
+    const words = JSON.parse(readFileSync(path, "utf8")) as Readonly<Record<string, string>>;
+    const shown = fences.flatMap(({ language: kind, lines }) => (kind === "text" ? lines : [])).join("\n");
+    for (const key of SHOWN) {
+      const [said = ""] = (words[key] ?? key).split("{");
+      expect(shown, key).toContain(said);
+    }
+  });
+
   test("has every exit code in its table, and no other", () => {
     const numbers = firstCells(readme.text).filter((cell) => /^\d+$/.test(cell));
     expect(numbers.map(Number)).toEqual(exitCodes());
@@ -167,6 +180,14 @@ describe("the page about JSON", () => {
     expect(numbers.map(Number)).toEqual(exitCodes());
   });
 });
+
+/** What the examples of output in the README consist of. */
+const SHOWN = [
+  ...["status.state", "status.reason", "status.settings", "status.running.true", "reason.TOKEN_REVOKED"],
+  ...["step.obtain.begin", "step.obtain.end", "step.stop.begin", "step.back-up.begin", "step.edit.begin"],
+  ...["step.start.begin", "step.verify.begin", "success.OK.reset", "heading.criteria"],
+  ...["name.criterion.reachable", "name.criterion.account", "name.criterion.logs", "name.result.met"],
+];
 
 /** Throws for a line with a command, an option or a script that does not exist. */
 function demandUnderstood(line: string): void {

@@ -4,6 +4,9 @@ import { HttpFailure, SystemError, type World } from "../../src/world/world.ts";
 export interface Effect {
   readonly index: number;
   readonly name: string;
+  /** What it was asked of, unwatched, and with what. */
+  readonly of: object;
+  readonly args: readonly unknown[];
 }
 
 /**
@@ -12,9 +15,9 @@ export interface Effect {
  */
 export function watchedWorld(world: World, before: (effect: Effect) => void): World {
   let index = 0;
-  const meet = (name: string): void => {
+  const meet: Meet = (what) => {
     index += 1;
-    before({ index, name });
+    before({ index, ...what });
   };
   return {
     ...world,
@@ -33,7 +36,9 @@ export function faultFor(name: string): Error {
   return new SystemError("EIO", name, "/injected");
 }
 
-function watched<T extends object>(target: T, prefix: string, meet: (name: string) => void): T {
+type Meet = (what: Omit<Effect, "index">) => void;
+
+function watched<T extends object>(target: T, prefix: string, meet: Meet): T {
   return new Proxy(target, {
     get(object, key) {
       const value: unknown = Reflect.get(object, key, object);
@@ -47,10 +52,10 @@ function watchedCall<F extends (...args: never[]) => unknown>(
   target: object,
   call: F,
   name: string,
-  meet: (name: string) => void,
+  meet: Meet,
 ): F {
   const wrapped = async (...args: never[]) => {
-    meet(name);
+    meet({ name, of: target, args });
     const result: unknown = await Reflect.apply(call, target, args);
     return handle(result) ? watched(result, kindOf(name), meet) : result;
   };

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Secret } from "../../src/model/secret.ts";
@@ -7,16 +8,44 @@ import {
   type HttpAnswer,
   HttpFailure,
   type HttpRequest,
+  type OpenFile,
   type ProcessInfo,
+  type RunOptions,
   type RunResult,
+  SystemError,
   type World,
 } from "../../src/world/world.ts";
+import { digestOf, type FolderImage, imageOfFolder, restoreFolder } from "./folder-image.ts";
+
+/** All of a machine at one moment, our own process apart. */
+export interface MachineState {
+  readonly folder: FolderImage;
+  readonly running: boolean;
+  readonly memory: Uint8Array;
+  readonly valid: ReadonlyMap<string, string>;
+  readonly codes: ReadonlyMap<string, string>;
+  readonly counts: {
+    readonly stops: number;
+    readonly starts: number;
+    readonly nowMs: number;
+    readonly ticks: number;
+    readonly tokens: number;
+    readonly randoms: number;
+  };
+}
+
+/** Equal for states between which nothing can tell. */
+export function digestOfState({ folder, memory, valid, codes, ...rest }: MachineState): string {
+  const hash = createHash("sha256").update(digestOf(folder)).update(memory);
+  return hash.update(JSON.stringify([...valid, "", ...codes, rest])).digest("hex");
+}
 
 /**
  * A machine with one Plex Media Server and a plex.tv, for runs in their thousands: the files are real, in a
  * folder of the test; the server, its stop and start commands, plex.tv and the clock are simulated, so that a
- * whole run takes milliseconds and no time passes by itself. What the server does to its settings is what the
- * stand-in does: it keeps them in memory, and rewrites the file when it stops.
+ * whole run takes milliseconds, no time passes by itself, and the same run is the same to the last byte. What the
+ * server does to its settings is what the stand-in does: it keeps them in memory, and rewrites the file when it
+ * stops. The settings have an extended attribute, which the (simulated) tools show and copy.
  */
 export class SimulatedMachine {
   readonly folder: string;
@@ -34,7 +63,10 @@ export class SimulatedMachine {
   #nowMs = Date.UTC(2026, 10, 22);
   #ticks = 100;
   #tokens = 0;
+  #randoms = 0;
   readonly #held = new Set<string>();
+  /** New files that the attribute was copied to. */
+  readonly #copiedTo = new WeakSet<OpenFile>();
 
   constructor(folder: string, preferences: string) {
     this.folder = folder;
@@ -89,11 +121,50 @@ export class SimulatedMachine {
     this.#held.clear();
   }
 
+  /** The machine as it is, to come back to. */
+  save(): MachineState {
+    return {
+      folder: imageOfFolder(this.folder),
+      running: this.running,
+      memory: this.#memory,
+      valid: new Map(this.valid),
+      codes: new Map(this.codes),
+      counts: {
+        stops: this.stops,
+        starts: this.starts,
+        nowMs: this.#nowMs,
+        ticks: this.#ticks,
+        tokens: this.#tokens,
+        randoms: this.#randoms,
+      },
+    };
+  }
+
+  /** Makes it as it was then. Whoever worked on it since is dead: their locks are free. */
+  restore(state: MachineState): void {
+    restoreFolder(this.folder, state.folder);
+    this.running = state.running;
+    this.#memory = state.memory;
+    replaceAll(this.valid, state.valid);
+    replaceAll(this.codes, state.codes);
+    this.stops = state.counts.stops;
+    this.starts = state.counts.starts;
+    this.#nowMs = state.counts.nowMs;
+    this.#ticks = state.counts.ticks;
+    this.#tokens = state.counts.tokens;
+    this.#randoms = state.counts.randoms;
+    this.releaseLocks();
+  }
+
   #world(): World {
     const real = realWorld();
     return {
       ...real,
       env: {},
+      randomHex: (bytes) => {
+        this.#randoms += 1;
+        return createHash("shake256", { outputLength: bytes }).update(String(this.#randoms)).digest("hex");
+      },
       clock: {
         now: () => this.#nowMs,
         monotonicMs: () => this.#nowMs,
@@ -110,7 +181,7 @@ export class SimulatedMachine {
         remote: async (request) => this.#remote(request),
       },
       run: async (file, args, options) =>
-        options.shell === true ? this.#shell(file, args) : real.run(file, args, options),
+        options.shell === true ? this.#shell(file, args) : this.#tool(file, args, options),
       lock: async (name) => {
         if (this.#held.has(name)) return null;
         this.#held.add(name);
@@ -135,18 +206,31 @@ export class SimulatedMachine {
     };
   }
 
+  /** As `getfattr` and GNU `cp` answer for a file with one attribute; there are no other programs here. */
+  #tool(file: string, args: readonly string[], { pass }: RunOptions): RunResult {
+    const to = pass?.[1];
+    if (to === undefined) throw new SystemError("ENOENT", "spawn", file);
+    if (file === "getfattr") {
+      const files = ["/proc/self/fd/3", ...(this.#copiedTo.has(to) ? ["/proc/self/fd/4"] : [])];
+      const stdout = files.map((name) => `# file: ${name}\nuser.simulated=0x31\n\n`).join("");
+      return { ...DONE, status: 0, stdout };
+    }
+    if (file !== "cp" || !args.includes("--attributes-only")) throw new SystemError("ENOENT", "spawn", file);
+    this.#copiedTo.add(to);
+    return { ...DONE, status: 0 };
+  }
+
   #shell(file: string, args: readonly string[]): RunResult {
     const line = [file, ...args].join(" ");
-    const done = { signal: null, timedOut: false, stdout: "", stderr: "" };
     if (line.includes("simulated-stop")) this.stop();
     else if (line.includes("simulated-start")) {
       if (this.failStarts > 0) {
         this.failStarts -= 1;
-        return { status: 1, ...done };
+        return { ...DONE, status: 1 };
       }
       if (!this.running) this.start();
-    } else return { status: 127, ...done };
-    return { status: 0, ...done };
+    } else return { ...DONE, status: 127 };
+    return { ...DONE, status: 0 };
   }
 
   #local(request: HttpRequest): HttpAnswer {
@@ -204,6 +288,13 @@ export class SimulatedMachine {
       `<?xml version="1.0"?><user><username>${username}</username><email>${username}@example.com</email><authentication-token>${fresh}</authentication-token></user>`,
     );
   }
+}
+
+const DONE = { signal: null, timedOut: false, stdout: "", stderr: "" } as const;
+
+function replaceAll(map: Map<string, string>, by: ReadonlyMap<string, string>): void {
+  map.clear();
+  for (const [key, value] of by) map.set(key, value);
 }
 
 export const OLD_TOKEN = "oldTokenOldTokenOldT";
