@@ -21,7 +21,7 @@ export async function runCommand(invocation: Performable, call: Call): Promise<n
   const words = await loadWords(call.language);
   const reporter = reporterFor(words, call.output, reportStreams());
   watchForInterrupts(controller, reporter);
-  const session = openSession(call, words, reporter, controller.signal);
+  const session = openSession(invocation, call, words, reporter, controller.signal);
   const result = resultOf(invocation.kind, await performed(session, invocation, call.output));
   reporter.result(result);
   return result.exitCode;
@@ -39,6 +39,7 @@ async function performed(session: Session, invocation: Performable, output: Outp
 }
 
 function openSession(
+  invocation: Performable,
   { args, output }: Call,
   words: Words,
   reporter: Reporter,
@@ -46,7 +47,14 @@ function openSession(
 ): Session {
   const world = realWorld();
   const { json, accessible, noColor } = output;
-  const terminal = realTerminal({ words, json, accessible, noColor, interrupt });
+  const terminal = realTerminal({
+    words,
+    json,
+    accessible,
+    noColor,
+    interrupt,
+    inputTaken: takesInput(invocation),
+  });
   return {
     world,
     context: { world, interrupt, emit: (event) => reporter.event(event) },
@@ -54,6 +62,13 @@ function openSession(
     program: { command: ownCommand(process.execPath, process.argv[1] ?? ""), args },
     readStandardInput,
   };
+}
+
+/** Whether the claim code comes in on standard input. */
+function takesInput({ kind, options }: Performable): boolean {
+  return (
+    (kind === "reset" || kind === "claim") && "claimCodeFile" in options && options.claimCodeFile === "-"
+  );
 }
 
 /** What to type to call this program again: its own name where it was installed under that, else the whole path. */

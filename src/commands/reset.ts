@@ -17,7 +17,7 @@ import { step, type Target } from "../stages/context.ts";
 import { judgeState } from "../stages/judge-state.ts";
 import { type Change, type Changed, runChange } from "../stages/run.ts";
 import type { Journal } from "../state/journal.ts";
-import type { StateDirectory } from "../state/state-directory.ts";
+import { type StateDirectory, stateDirectoryPath } from "../state/state-directory.ts";
 import { acceptPlan, afterChange, type Finished } from "./change.ts";
 import { claimCode, wantsClaimCode } from "./claim-code.ts";
 import { type Ending, ending } from "./ending.ts";
@@ -66,7 +66,14 @@ async function dryRun(
   if (nothing !== null) return nothing;
   session.context.emit({
     type: "plan",
-    plan: planOf(command, options, target, found, state?.path ?? "", willHaveCode),
+    plan: planOf(
+      command,
+      options,
+      target,
+      found,
+      stateDirectoryPath(session.world, options.stateDir),
+      willHaveCode,
+    ),
   });
   say(session, { code: "DRY_RUN" });
   return ending("DRY_RUN", { server: target.server.id });
@@ -88,6 +95,8 @@ async function change(
   const nothing = await nothingToDo(session, command, options, target, found, plexTv, given);
   if (nothing !== null) return nothing;
   await demandReady(context, state, target, { running: found.running, sizeBytes: roomFor(found) });
+  // That these settings can be edited, and a second reader agrees to it, is known before a code is spent.
+  await nextImage(target, found.stored.image, null);
   if (parked !== null && wantsClaimCode(options)) say(session, { code: "CLAIM_CODE_NOT_NEEDED" });
   const code = parked === null ? await claimCode(session, options) : null;
   const replaces = parked !== null || code !== null;

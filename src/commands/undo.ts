@@ -120,6 +120,7 @@ async function bringBack(
     keepStopped: options.keepStopped,
     stateDirectory: state.path,
     deadSignIn: dead && options.oldSignIn,
+    keepsSignIn: dead && !options.oldSignIn,
     otherDifferences: now === null ? 0 : differences(now.image, backup.image),
   });
   if (options.dryRun) {

@@ -64,6 +64,8 @@ export interface PlanView {
   readonly backup?: string;
   /** The backup is older than the last exchange: its sign-in is dead. */
   readonly deadSignIn?: boolean;
+  /** For `undo` after an exchange: the sign-in of now stays, the backup's would be dead. */
+  readonly keepsSignIn?: boolean;
   /** For `undo` and `restore`: how many settings outside the four differ from the backup. */
   readonly otherDifferences?: number;
 }

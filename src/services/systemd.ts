@@ -29,6 +29,8 @@ class SystemdService implements Service {
   readonly #world: Pick<World, "run" | "clock">;
   readonly #unit: string;
   #stopRequestedMs: number | null = null;
+  /** How the last run ended, as long as the unit was down when it was last looked at: saves a look. */
+  #ended: UnitProperties | null = null;
 
   constructor(world: Pick<World, "run" | "clock">, unit: string) {
     this.#world = world;
@@ -54,9 +56,12 @@ class SystemdService implements Service {
   }
 
   async condition(): Promise<"active" | "stopping" | "inactive" | "failed" | "unknown"> {
-    const unit = await this.#show(["ActiveState", "Job"]);
+    const unit = await this.#show(["ActiveState", "Job", ...HOW_IT_ENDED]);
+    this.#ended = null;
     if (unit === null) return "unknown";
-    switch (unit.one("ActiveState")) {
+    const state = unit.one("ActiveState");
+    if (state === "inactive" || state === "failed") this.#ended = unit;
+    switch (state) {
       case "deactivating":
         return "stopping";
       case "active":
@@ -84,7 +89,7 @@ class SystemdService implements Service {
   }
 
   async killedByForce(): Promise<boolean> {
-    const unit = await this.#show(["Result", "ExecMainCode", "ExecMainStatus"]);
+    const unit = this.#ended ?? (await this.#show(HOW_IT_ENDED));
     if (unit === null) return false;
     const result = unit.one("Result");
     if (result === "timeout") return true;
@@ -93,6 +98,7 @@ class SystemdService implements Service {
   }
 
   async start(options: { resetLimit: boolean }): Promise<void> {
+    this.#ended = null;
     // A unit without a failure to forget answers with an error: nothing is learnt from it.
     if (options.resetLimit) await systemctl(this.#world, ["reset-failed", "--", this.#unit]);
     const answer = await systemctl(this.#world, ["start", "--", this.#unit], START_MS);
@@ -124,6 +130,7 @@ class SystemdService implements Service {
 
 /** After the kill, systemd still has to see the processes gone. */
 const AFTER_KILL_MS = 10_000;
+const HOW_IT_ENDED = ["Result", "ExecMainCode", "ExecMainStatus"];
 /** `si_code` of a child that a signal ended, as `systemctl show` prints it. */
 const CLD_KILLED = "2";
 const SIGKILL = "9";

@@ -11,7 +11,7 @@ export function makePlan(
     running: boolean;
     keepStopped: boolean;
     stateDirectory: StateDirectory["path"];
-  } & Partial<Pick<PlanView, "backup" | "deadSignIn" | "otherDifferences">>,
+  } & Partial<Pick<PlanView, "backup" | "deadSignIn" | "keepsSignIn" | "otherDifferences">>,
 ): PlanView {
   const { running, keepStopped, stateDirectory, ...rest } = options;
   return {

@@ -45,6 +45,7 @@ export async function obtainByClaimCode(
   await keep(() => journal.note({ kind: "exchanged" }));
   const credentials = await named(answered, deviceId, options.plexTv);
   if (credentials !== answered) await park(credentials);
+  await markExchanged(context, state, code, options.settings, credentials);
   note(context, { code: "CREDENTIALS_OBTAINED", username: credentials.username });
   await demandAccount(context, state, credentials, options);
   return credentials;
@@ -84,6 +85,7 @@ async function keep(task: () => Promise<void>): Promise<void> {
   }
 }
 
+/** Sends the code, once; it is marked as sent before it leaves. */
 async function exchange(
   context: PathContext,
   state: StateDirectory,
@@ -91,18 +93,11 @@ async function exchange(
   code: Secret,
   options: ObtainOptions,
 ): Promise<NewCredentials> {
-  const { identity, credentials: old } = options.settings;
-  const deviceId = identity.processedMachineIdentifier;
-  const mark = (what: "sending" | "not-sent" | "exchanged" | "exchanged-other", replaced?: Secret) =>
-    noteExchange(state, {
-      at: context.world.clock.now(),
-      deviceId,
-      code,
-      what,
-      ...(replaced === undefined ? {} : { replaced }),
-    });
+  const deviceId = options.settings.identity.processedMachineIdentifier;
+  const mark = (what: "sending" | "not-sent") =>
+    noteExchange(state, { at: context.world.clock.now(), deviceId, code, what });
   try {
-    const credentials = await options.plexTv.exchange(code, deviceId, {
+    return await options.plexTv.exchange(code, deviceId, {
       onSending: async () => {
         await journal.note({ kind: "sending-code" });
         await mark("sending");
@@ -110,14 +105,37 @@ async function exchange(
       onWaiting: (seconds) => note(context, { code: "WAITING_FOR_PLEXTV", seconds }),
       signal: context.interrupt,
     });
-    const other = changesOwner(options.settings, credentials) && credentials.username !== "";
-    await keep(() => (other ? mark("exchanged-other") : mark("exchanged", old.token)));
-    return credentials;
   } catch (error) {
     const problem = asProblem(error);
     if (NOT_SENT.has(problem.code)) await mark("not-sent");
     if (problem.code !== "EXCHANGE_OUTCOME_UNKNOWN") await journal.note({ kind: "not-exchanged" });
     throw error;
+  }
+}
+
+/**
+ * Writes down which sign-in the exchange has killed, for what is said of backups. The credentials are safe by
+ * now: that this cannot be written is told, and stops nothing.
+ */
+async function markExchanged(
+  context: PathContext,
+  state: StateDirectory,
+  code: Secret,
+  settings: Settings,
+  credentials: NewCredentials,
+): Promise<void> {
+  const { token } = settings.credentials;
+  const other = changesOwner(settings, credentials);
+  try {
+    await noteExchange(state, {
+      at: context.world.clock.now(),
+      deviceId: settings.identity.processedMachineIdentifier,
+      code,
+      what: other ? "exchanged-other" : "exchanged",
+      ...(token === undefined || other ? {} : { replaced: token }),
+    });
+  } catch (error) {
+    note(context, { code: "ROLL_BACK_PROBLEM", problem: asProblem(error) });
   }
 }
 

@@ -1,4 +1,5 @@
-import type { ReadStream, WriteStream } from "node:tty";
+import { openSync } from "node:fs";
+import { ReadStream, type WriteStream } from "node:tty";
 import { type Appearance, chooseAppearance, withSymbols } from "../words/appearance.ts";
 import type { Words } from "../words/words.ts";
 import { wrap } from "../words/wrap.ts";
@@ -11,6 +12,8 @@ export interface RealTerminalOptions {
   readonly json: boolean;
   readonly accessible: boolean;
   readonly noColor: boolean;
+  /** Standard input holds something else, such as a claim code: answers come from the terminal itself. */
+  readonly inputTaken: boolean;
   /** Ends a question that is being asked, as Ctrl-C would. */
   readonly interrupt: AbortSignal;
   /** The process's own where absent. */
@@ -29,7 +32,11 @@ interface TerminalStreams {
  */
 export function realTerminal(options: RealTerminalOptions): Terminal {
   const { words, interrupt } = options;
-  const streams = options.streams ?? { input: process.stdin, error: process.stderr, env: process.env };
+  const streams = options.streams ?? {
+    input: (options.inputTaken ? controllingTerminal() : null) ?? process.stdin,
+    error: process.stderr,
+    env: process.env,
+  };
   const { input, error, env } = streams;
   const interactive = !options.json && input.isTTY === true && error.isTTY === true;
   const appearance = chooseAppearance(error, env, options.noColor);
@@ -76,6 +83,16 @@ export function realTerminal(options: RealTerminalOptions): Terminal {
       return typed === "" ? null : new Secret(typed);
     },
   };
+}
+
+/** The terminal that this process belongs to, whatever its standard input is; null where it has none. */
+function controllingTerminal(): ReadStream | null {
+  if (process.stderr.isTTY !== true || process.stdin.isTTY === true) return null;
+  try {
+    return new ReadStream(openSync("/dev/tty", "r"));
+  } catch {
+    return null;
+  }
 }
 
 function shown(text: string, appearance: Appearance): string {

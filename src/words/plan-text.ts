@@ -16,6 +16,7 @@ export function planLines(words: Words, plan: PlanView): string[] {
   if (plan.otherDifferences !== undefined) {
     lines.push(words.say("plan.differences", { count: plan.otherDifferences }));
   }
+  if (plan.keepsSignIn === true) lines.push(words.say("plan.keeps-sign-in"));
   if (plan.deadSignIn === true) lines.push(words.say("plan.dead-sign-in"));
   lines.push(
     plan.startLine === null

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { backupCreate, backupRestore } from "../../src/commands/backup.ts";
 import type { Ending } from "../../src/commands/ending.ts";
-import type { Session } from "../../src/commands/session.ts";
 import { reset } from "../../src/commands/reset.ts";
+import type { Session } from "../../src/commands/session.ts";
 import { undo } from "../../src/commands/undo.ts";
 import type { Event, Result } from "../../src/model/event.ts";
 import { otherAttributes, parsePreferences } from "../../src/stores/preferences-xml.ts";
@@ -63,7 +63,8 @@ export async function sceneOf(command: Command): Promise<Scene> {
   machine.releaseLocks();
   const start = machine.save();
   const before = valuesIn(machine.preferences);
-  const perform = (world: World, interrupt?: AbortSignal) => performed(machine, world, command, work, interrupt);
+  const perform = (world: World, interrupt?: AbortSignal) =>
+    performed(machine, world, command, work, interrupt);
   const effects: Effect[] = [];
   const { result } = await perform(watchedWorld(machine.world, (effect) => effects.push(effect)));
   expect(result.exitCode, JSON.stringify(result.outcome)).toBe(command === "undo" ? 6 : 0);
@@ -120,7 +121,8 @@ async function prepare(machine: SimulatedMachine, command: Command): Promise<Wor
   }
 }
 
-async function performed(
+/** Carries a command out as `main` does, and looks for secrets in all that it said and left. */
+export async function performed(
   machine: SimulatedMachine,
   world: World,
   command: string,
@@ -149,7 +151,12 @@ const MAY_HOLD_SECRETS = /^state\/(?:backups\/[^/]+\/\.?settings\.xml|parked\/[^
 
 export function valuesIn(preferences: string): Values {
   const { token, username, mail, home } = parsePreferences(Buffer.from(preferences), "").credentials;
-  return { token: token?.reveal() ?? null, username: username ?? null, mail: mail ?? null, home: home ?? null };
+  return {
+    token: token?.reveal() ?? null,
+    username: username ?? null,
+    mail: mail ?? null,
+    home: home ?? null,
+  };
 }
 
 /** The newest token that plex.tv gave out for a claim code since the scene began; null: none. */
@@ -163,6 +170,23 @@ export function parkedToken(machine: SimulatedMachine): string | null {
     return (JSON.parse(text) as { token: string }).token;
   } catch {
     return null;
+  }
+}
+
+/** Plays the scene once for each of its effects; a failure says which one it was and how the run ended. */
+export async function forEveryEffect(scene: Scene, play: (effect: Effect) => Promise<void>): Promise<void> {
+  for (const effect of scene.effects) {
+    scene.machine.restore(scene.start);
+    await labelled(`effect ${effect.index} of ${scene.effects.length} (${effect.name})`, () => play(effect));
+  }
+}
+
+/** What is thrown says where it was. */
+export async function labelled<T>(label: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Error(`${label}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
 }
 

@@ -10,6 +10,7 @@ const terminal = realTerminal({
   json: options.includes("json"),
   accessible: options.includes("accessible"),
   noColor: options.includes("no-color"),
+  inputTaken: options.includes("input-taken"),
   interrupt: controller.signal,
 });
 if (options.includes("abort")) setTimeout(() => controller.abort("SIGTERM"), 300);

@@ -19,9 +19,10 @@ async function atTerminal(
   args: readonly string[],
   keys: string | readonly string[],
   env: Record<string, string> = {},
+  input = "",
 ): Promise<Asked> {
   const call = [process.execPath, asker, ...args].map((word) => `'${word}'`).join(" ");
-  const line = `stty cols 80 rows 24; exec ${call}`;
+  const line = `stty cols 80 rows 24; ${input} ${call}`;
   const child = spawn("script", ["-qec", line, "/dev/null"], {
     env: { PATH: process.env["PATH"], TERM: "xterm-256color", LANG: "C.UTF-8", ...env },
     stdio: ["pipe", "pipe", "inherit"],
@@ -55,6 +56,22 @@ function answerOn(screen: string): string | undefined {
 }
 
 const SECRET = "claim-4t5QdVVpVxKEqYVmBLRV";
+
+describe.each([["pretty"], ["plain", "accessible"]] as const)(
+  "at a %s terminal, with standard input taken",
+  (_, ...options) => {
+    test("a question is answered at the terminal itself", async () => {
+      const input = "printf 'no terminal' |";
+      const { screen } = await atTerminal(["confirm", "input-taken", ...options], "y\r", {}, input);
+      expect(answerOn(screen)).toBe("true true");
+    });
+
+    test("nothing is asked where nobody said that it is taken", async () => {
+      const { screen } = await atTerminal(["confirm", ...options], "y\r", {}, "printf y |");
+      expect(answerOn(screen)).toBe("false false");
+    });
+  },
+);
 
 describe.each([
   ["pretty", []],

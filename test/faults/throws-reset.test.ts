@@ -1,0 +1,5 @@
+import { test } from "vitest";
+import { everyEffectThrows } from "./throws.ts";
+
+test("reset: whichever effect fails once, the server ends as found or as wanted, and the exit code is true", () =>
+  everyEffectThrows("reset"));
