@@ -10,20 +10,20 @@ import {
   type Backup,
   backupFolder,
   deleteBackup,
+  holdsDeadSignIn,
   listBackups,
   type Manifest,
   readBackup,
 } from "../state/backups.ts";
-import { isDeadSignIn } from "../state/exchanges.ts";
 import { last } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { acceptPlan, afterChange } from "./change.ts";
 import { type Ending, ending } from "./ending.ts";
 import type { ChangeOptions, CommonOptions, DeleteOptions, TargetOptions } from "./invocation.ts";
-import { alone, locateOne, settleFirst, withTarget } from "./locate.ts";
+import { alone, locateOne, settledFirst, settleFirst, withTarget } from "./locate.ts";
 import { ownLine } from "./privileged-line.ts";
 import { demandAssent, plexTvOf, type Session, say, withExistingState, withState } from "./session.ts";
-import { differences } from "./undo.ts";
+import { differences, metadataFor } from "./undo.ts";
 
 /** Every backup, newest first; of one server where `--server` names it. */
 export async function backupList(session: Session, options: CommonOptions): Promise<Ending> {
@@ -139,7 +139,9 @@ export async function backupRestore(
     alone(session, target, options, () =>
       options.dryRun
         ? withExistingState(session, options, (state) => restoreDryRun(session, id, options, target, state))
-        : withState(session, options, (state) => restore(session, id, options, target, state)),
+        : withState(session, options, (state) =>
+            settledFirst(session, state, target, options, () => restore(session, id, options, target, state)),
+          ),
     ),
   );
 }
@@ -166,7 +168,6 @@ async function restore(
   target: Target,
   state: StateDirectory,
 ): Promise<Ending> {
-  await settleFirst(session, state, target, options);
   const { context } = session;
   const { backup, plan, running, settings, machineIdentifier } = await prepare(
     session,
@@ -182,18 +183,21 @@ async function restore(
     command: "restore",
     wasRunning: running,
     keepStopped: options.keepStopped,
+    endsRunning: running && !options.keepStopped,
     undoLine: (run) => ownLine(session, "undo", options, run),
-    expectation: { machineIdentifier: backup.manifest.deviceId ?? machineIdentifier, portIsOurs: ours },
+    expectation: {
+      machineIdentifier,
+      ...(backup.manifest.deviceId === null ? {} : { startsAs: backup.manifest.deviceId }),
+      portIsOurs: ours,
+    },
     planned: settings,
     obtain: null,
-    target: async () => ({ image: backup.image, metadata: backup.metadata }),
+    target: async (now) => ({ image: backup.image, metadata: metadataFor(target, now, backup) }),
   });
   return afterChange(session, options, target, state, plexTvOf(session, options), {
     command: "restore",
     changed,
-    settings,
     wasRunning: running,
-    portIsOurs: ours,
   });
 }
 
@@ -208,11 +212,11 @@ async function prepare(
   const backup = await readBackup(state, id);
   const stored = await target.store.readImage();
   const settings = stored === null ? null : readable(target.store, stored.image);
-  demandSameServer(backup, target, settings?.identity.processedMachineIdentifier);
+  demandSameServer(session, backup, target, settings?.identity.processedMachineIdentifier);
   // A backup that was made of broken settings must not replace anything.
   target.store.parse(backup.image);
   const running = await isRunning(context, target);
-  const dead = await isDead(state, backup.manifest);
+  const dead = await holdsDeadSignIn(state, backup.manifest);
   if (dead) say(session, { code: "OLD_SIGN_IN_IS_DEAD" });
   const plan = makePlan(target, settings, {
     command: "restore",
@@ -228,19 +232,21 @@ async function prepare(
   return { backup, plan, running, settings, machineIdentifier };
 }
 
-/** Another server's identity on this one would make two servers with one name. */
-function demandSameServer(backup: Backup, target: Target, deviceId: string | undefined): void {
-  const sameDevice = deviceId !== undefined && backup.manifest.deviceId === deviceId;
-  const samePlace = deviceId === undefined && backup.manifest.server === target.server.id;
-  if (!sameDevice && !samePlace) {
+/**
+ * Another server's identity on this one would make two servers with one name. At the place that it was made of a
+ * backup may always return: a server whose settings were lost has made itself a new identity there.
+ */
+function demandSameServer(
+  session: Session,
+  backup: Backup,
+  target: Target,
+  deviceId: string | undefined,
+): void {
+  if (deviceId !== undefined && backup.manifest.deviceId === deviceId) return;
+  if (backup.manifest.server !== target.server.id) {
     throw new ProblemError({ code: "BACKUP_OF_ANOTHER_SERVER", id: backup.manifest.id });
   }
-}
-
-async function isDead(state: StateDirectory, manifest: Manifest): Promise<boolean> {
-  const { deviceId, token, createdAt } = manifest;
-  if (deviceId === null || token === null) return false;
-  return isDeadSignIn(state, deviceId, { token, savedAt: createdAt });
+  if (deviceId !== undefined) say(session, { code: "IDENTITY_RETURNS" });
 }
 
 async function report(state: StateDirectory, manifest: Manifest): Promise<BackupReport> {
@@ -252,7 +258,7 @@ async function report(state: StateDirectory, manifest: Manifest): Promise<Backup
     run: manifest.run,
     sizeBytes: manifest.sizeBytes,
     signIn: manifest.token === null ? "absent" : "present",
-    deadSignIn: await isDead(state, manifest),
+    deadSignIn: await holdsDeadSignIn(state, manifest),
     folder: backupFolder(state, manifest.id),
   };
 }

@@ -32,10 +32,7 @@ export async function acceptPlan(
 export interface Finished {
   readonly command: "reset" | "claim" | "undo" | "restore";
   readonly changed: Changed;
-  /** As they were before; null where they could not be read. */
-  readonly settings: Settings | null;
   readonly wasRunning: boolean;
-  readonly portIsOurs: boolean;
   readonly ownerChanged?: boolean;
 }
 

@@ -24,6 +24,7 @@ export function resultOf(command: string, end: Ending): Result {
 
 /** What was thrown, as the end of a command that had nothing to say of its own. */
 export function endingOf(error: unknown): Ending {
-  const aftermath = error instanceof ProblemError ? error.aftermath : ({ kind: "nothing-changed" } as const);
-  return { problem: asProblem(error), aftermath, data: {} };
+  const problem = asProblem(error);
+  if (!(error instanceof ProblemError)) return { problem, aftermath: { kind: "nothing-changed" }, data: {} };
+  return { problem, aftermath: error.aftermath, data: { ...error.facts } };
 }

@@ -6,6 +6,7 @@ import { closeTarget, openTarget } from "../stages/2-preflight.ts";
 import { step, type Target } from "../stages/context.ts";
 import { cutOffAt, settleRuns, unsettledRuns } from "../stages/settle.ts";
 import { release } from "../state/durable.ts";
+import { listRuns } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import type { ChangeOptions, TargetOptions } from "./invocation.ts";
 import { type Session, say } from "./session.ts";
@@ -65,20 +66,43 @@ export async function alone<T>(
 }
 
 /**
+ * As `settleFirst`, and then the work. When settling has changed something, a refusal that follows is no longer one
+ * "before anything was changed": everything is as that earlier run found it.
+ */
+export async function settledFirst<T>(
+  session: Session,
+  state: StateDirectory,
+  target: Target,
+  options: Pick<ChangeOptions, "yes" | "dryRun">,
+  work: () => Promise<T>,
+): Promise<T> {
+  const changed = await settleFirst(session, state, target, options);
+  try {
+    return await work();
+  } catch (error) {
+    const refused = error instanceof ProblemError && error.aftermath.kind === "nothing-changed";
+    if (!changed || !refused) throw error;
+    const aftermath = { kind: "put-back", credentials: "none" } as const;
+    throw new ProblemError(error.problem, { aftermath, cause: error });
+  }
+}
+
+/**
  * A changing command settles first what an earlier run left open: after a yes at the terminal, or with `--yes`.
- * A dry run only reports it.
+ * A dry run only reports it. Answers whether anything was changed by it.
  */
 export async function settleFirst(
   session: Session,
   state: StateDirectory,
   target: Target,
   options: Pick<ChangeOptions, "yes" | "dryRun">,
-): Promise<void> {
+): Promise<boolean> {
+  for (const run of (await listRuns(state)).damaged) say(session, { code: "RUN_UNREADABLE", run });
   const open = await unsettledRuns(state, target.server);
   for (const run of open) say(session, { code: "UNSETTLED_RUN", run: run.id, step: cutOffAt(run) });
-  if (open.length === 0 || options.dryRun) return;
+  if (open.length === 0 || options.dryRun) return false;
   if (!options.yes && !(await session.questions.confirm("prompt.settle"))) {
     throw new ProblemError({ code: "DECLINED" });
   }
-  await step(session.context, "settle", () => settleRuns(session.context, state, target));
+  return step(session.context, "settle", () => settleRuns(session.context, state, target));
 }

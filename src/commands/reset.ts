@@ -1,28 +1,23 @@
 import type { PlanView, ResultData } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { Secret } from "../model/secret.ts";
-import { hasToken, type NewCredentials } from "../model/settings.ts";
+import { hasToken, type NewCredentials, type Settings } from "../model/settings.ts";
 import type { PlexTv } from "../plex/account.ts";
 import { demandReady, type Found, readTarget } from "../stages/2-preflight.ts";
 import { makePlan } from "../stages/3-plan.ts";
-import {
-  changesOwner,
-  demandAccount,
-  type ObtainOptions,
-  obtainByClaimCode,
-  obtainFromParked,
-} from "../stages/4-obtain.ts";
+import { changesOwner, type ObtainOptions, obtainByClaimCode, obtainFromParked } from "../stages/4-obtain.ts";
 import { signInWays } from "../stages/9-sign-in.ts";
 import { step, type Target } from "../stages/context.ts";
 import { judgeState } from "../stages/judge-state.ts";
 import { type Change, type Changed, runChange } from "../stages/run.ts";
 import type { Journal } from "../state/journal.ts";
 import { type StateDirectory, stateDirectoryPath } from "../state/state-directory.ts";
+import type { Image } from "../stores/store.ts";
 import { acceptPlan, afterChange, type Finished } from "./change.ts";
 import { claimCode, wantsClaimCode } from "./claim-code.ts";
 import { type Ending, ending } from "./ending.ts";
 import type { ChangeOptions, CredentialOptions, TargetOptions } from "./invocation.ts";
-import { alone, locateOne, settleFirst, withTarget } from "./locate.ts";
+import { alone, locateOne, settledFirst, settleFirst, withTarget } from "./locate.ts";
 import { ownLine } from "./privileged-line.ts";
 import { demandAssent, plexTvOf, type Session, say, withExistingState, withState } from "./session.ts";
 
@@ -45,7 +40,9 @@ export async function reset(
         return withExistingState(session, options, (state) =>
           dryRun(session, command, options, target, state),
         );
-      return withState(session, options, (state) => change(session, command, options, target, state));
+      return withState(session, options, (state) =>
+        settledFirst(session, state, target, options, () => change(session, command, options, target, state)),
+      );
     }),
   );
 }
@@ -61,7 +58,8 @@ async function dryRun(
   if (state !== null) await settleFirst(session, state, target, options);
   const plexTv = plexTvOf(session, options);
   const found = await step(session.context, "preflight", () => readTarget(session.context, target));
-  const willHaveCode = wantsClaimCode(options);
+  const parked = state === null ? null : await fromParked(session, state, found.settings, plexTv, options);
+  const willHaveCode = parked !== null || wantsClaimCode(options);
   const nothing = await nothingToDo(session, command, options, target, found, plexTv, willHaveCode);
   if (nothing !== null) return nothing;
   session.context.emit({
@@ -86,11 +84,10 @@ async function change(
   target: Target,
   state: StateDirectory,
 ): Promise<Ending> {
-  await settleFirst(session, state, target, options);
   const { context } = session;
   const plexTv = plexTvOf(session, options);
   const found = await step(context, "preflight", () => readTarget(context, target));
-  const parked = await obtainFromParked(context, state, found.settings, plexTv);
+  const parked = await fromParked(session, state, found.settings, plexTv, options);
   const given = parked !== null || wantsClaimCode(options);
   const nothing = await nothingToDo(session, command, options, target, found, plexTv, given);
   if (nothing !== null) return nothing;
@@ -116,13 +113,27 @@ async function change(
     command,
     wasRunning: found.running,
     keepStopped: options.keepStopped,
+    endsRunning: found.running && !options.keepStopped,
     undoLine: (run) => ownLine(session, "undo", options, run),
     expectation: found.expectation,
     planned: found.settings,
     obtain: obtaining(session, state, obtained, parked, code),
-    target: async (now, credentials) => ({ image: await nextImage(target, now, credentials) }),
+    target: async (now, credentials) => ({
+      image: await nextImage(target, now?.image ?? null, credentials),
+    }),
   });
   return afterChange(session, options, target, state, plexTv, finished(command, found, changed));
+}
+
+function fromParked(
+  session: Session,
+  state: StateDirectory,
+  settings: Settings,
+  plexTv: PlexTv,
+  { expectAccount, dryRun }: ResetOptions,
+): Promise<NewCredentials | null> {
+  const expected = expectAccount === undefined ? {} : { expectAccount };
+  return obtainFromParked(session.context, state, { settings, plexTv, ...expected, readOnly: dryRun });
 }
 
 /** The code is exchanged, or what an earlier run parked is taken, before anything is stopped. */
@@ -136,7 +147,6 @@ function obtaining(
   if (parked !== null) {
     return async (journal: Journal) => {
       await journal.note({ kind: "exchanged" });
-      await demandAccount(session.context, state, parked, options);
       return parked;
     };
   }
@@ -146,7 +156,7 @@ function obtaining(
 
 function nextImage(
   target: Target,
-  now: Parameters<Change["target"]>[0],
+  now: Image | null,
   credentials: NewCredentials | null,
 ): ReturnType<Target["store"]["preview"]> {
   if (now === null) throw new ProblemError({ code: "SETTINGS_MISSING", path: target.store.location });
@@ -253,9 +263,7 @@ function finished(command: "reset" | "claim", found: Found, changed: Changed): F
   return {
     command,
     changed,
-    settings: found.settings,
     wasRunning: found.running,
-    portIsOurs: found.expectation.portIsOurs,
     ownerChanged: credentials !== null && changesOwner(found.settings, credentials),
   };
 }

@@ -6,6 +6,7 @@ import type { PlexTv } from "../plex/account.ts";
 import { closeTarget, openTarget } from "../stages/2-preflight.ts";
 import { judgeState } from "../stages/judge-state.ts";
 import { cutOffAt, unsettledRuns } from "../stages/settle.ts";
+import { listRuns } from "../state/journal.ts";
 import { parkedCredentials } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { type Ending, ending } from "./ending.ts";
@@ -36,6 +37,7 @@ export async function status(session: Session, options: TargetOptions): Promise<
 }
 
 async function reportUnsettled(session: Session, state: StateDirectory): Promise<void> {
+  for (const run of (await listRuns(state)).damaged) say(session, { code: "RUN_UNREADABLE", run });
   for (const run of await unsettledRuns(state)) {
     say(session, { code: "UNSETTLED_RUN", run: run.id, step: cutOffAt(run) });
   }
@@ -112,6 +114,10 @@ function unreadable(
         reason: "NEEDS_PRIVILEGE",
         line: privilegedLine(session.program, session.world.env),
       };
+    case "SYSTEM_CALL_FAILED":
+      return { state: "unknown", reason: "SETTINGS_UNREADABLE", detail: problem.reason };
+    case "SETTINGS_CHANGED_MEANWHILE":
+      return { state: "unknown", reason: "SETTINGS_UNREADABLE", detail: "changing" };
     default:
       throw new ProblemError(problem);
   }

@@ -1,18 +1,20 @@
 import { ProblemError } from "../model/problem.ts";
+import type { Server } from "../model/server.ts";
 import { hasToken, type NewCredentials, type Settings } from "../model/settings.ts";
+import type { PlexTv } from "../plex/account.ts";
 import { demandReady, isRunning } from "../stages/2-preflight.ts";
 import { makePlan } from "../stages/3-plan.ts";
+import { obtainFromParked } from "../stages/4-obtain.ts";
 import { readable } from "../stages/6-back-up.ts";
 import { asProblem } from "../stages/as-problem.ts";
 import { step, type Target } from "../stages/context.ts";
 import { runChange, type Wanted } from "../stages/run.ts";
-import { portIsOurs, settleRuns } from "../stages/settle.ts";
-import { type Backup, readBackup } from "../state/backups.ts";
+import { cutOffAt, portIsOurs, settleRuns, unsettledRuns } from "../stages/settle.ts";
+import { type Backup, holdsDeadSignIn, readBackup } from "../state/backups.ts";
 import { has, isSettled, last, listRuns, noteUndone, type RunRecord, readRun } from "../state/journal.ts";
-import { parkedCredentials } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { otherAttributes } from "../stores/preferences-xml.ts";
-import type { Image } from "../stores/store.ts";
+import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
 import { acceptPlan, afterChange } from "./change.ts";
 import { type Ending, ending } from "./ending.ts";
 import type { TargetOptions, UndoOptions } from "./invocation.ts";
@@ -39,10 +41,30 @@ export async function undo(session: Session, runId: string | undefined, options:
       say(session, { code: "NO_RUN_TO_UNDO" });
       return ending("NOTHING_TO_DO");
     }
-    return withTarget(session, run.begun.server, (target) =>
+    return withTarget(session, asGiven(run.begun.server, options), (target) =>
       alone(session, target, options, () => undoRun(session, options, state, target, run)),
     );
   });
+}
+
+/** The server as the run knew it, but for what the options say anew: a start command, say, that was wrong. */
+function asGiven(server: Server, options: TargetOptions): Server {
+  const { stopCommand, startCommand, serverUrl, processMatch } = options;
+  const known = server.service.kind === "command" ? server.service : { kind: "command" as const };
+  const service =
+    stopCommand === undefined && startCommand === undefined
+      ? server.service
+      : {
+          ...known,
+          ...(stopCommand === undefined ? {} : { stop: stopCommand }),
+          ...(startCommand === undefined ? {} : { start: startCommand }),
+        };
+  return {
+    ...server,
+    service,
+    ...(serverUrl === undefined ? {} : { url: serverUrl }),
+    ...(processMatch === undefined ? {} : { executable: processMatch }),
+  };
 }
 
 async function chooseRun(
@@ -51,7 +73,7 @@ async function chooseRun(
   server: string | undefined,
 ): Promise<RunRecord | null> {
   if (id !== undefined) return readRun(state, id);
-  const runs = (await listRuns(state)).filter(
+  const runs = (await listRuns(state)).runs.filter(
     (run) => server === undefined || run.begun.server.id === server,
   );
   const cutOff = runs.find((run) => !isSettled(run));
@@ -68,26 +90,31 @@ async function undoRun(
 ): Promise<Ending> {
   const { context } = session;
   const wasOpen = !isSettled(run);
-  if (wasOpen && !options.dryRun) await step(context, "settle", () => settleRuns(context, state, target));
-  const settled = wasOpen && !options.dryRun ? await afterSettling(state, run) : run;
+  if (options.dryRun) {
+    if (wasOpen) say(session, { code: "UNSETTLED_RUN", run: run.id, step: cutOffAt(run) });
+  } else if ((await unsettledRuns(state, target.server)).length > 0) {
+    // Another one that was cut off would take back this undo when it is settled later.
+    await step(context, "settle", () => settleRuns(context, state, target));
+  }
+  const settled = options.dryRun ? run : await afterSettling(state, run);
   const data = { server: target.server.id, run: settled.id };
-  if (!changedSomething(settled)) {
-    say(
-      session,
-      wasOpen ? { code: "RUN_SETTLED", run: run.id, how: "back" } : { code: "ALREADY_UNDONE", run: run.id },
-    );
-    return ending(wasOpen ? "OK" : "NOTHING_TO_DO", data);
+  if (options.dryRun && wasOpen) {
+    say(session, { code: "DRY_RUN" });
+    return ending("DRY_RUN", data);
   }
-  if (has(settled.entries, "undone")) {
-    say(session, { code: "ALREADY_UNDONE", run: run.id });
-    return ending("NOTHING_TO_DO", data);
+  if (changedSomething(settled) && !has(settled.entries, "undone")) {
+    return bringBack(session, options, state, target, settled);
   }
-  return bringBack(session, options, state, target, settled);
+  // What settling did has been told.
+  if (wasOpen) return ending("OK", data);
+  say(session, { code: "ALREADY_UNDONE", run: run.id });
+  return ending("NOTHING_TO_DO", data);
 }
 
 /** The run again, as it is now; an undo that was cut off leads on to the run that it was to undo. */
 async function afterSettling(state: StateDirectory, run: RunRecord): Promise<RunRecord> {
-  return (await readRun(state, run.begun.undoes ?? run.id)) ?? run;
+  const wasOpen = !isSettled(run);
+  return (await readRun(state, wasOpen ? (run.begun.undoes ?? run.id) : run.id)) ?? run;
 }
 
 /** A run that was put back, or never got to its write, has nothing to undo. */
@@ -110,7 +137,9 @@ async function bringBack(
   const settings = now === null ? null : readable(target.store, now.image);
   const machineIdentifier = settings?.identity.processedMachineIdentifier ?? null;
   const running = await isRunning(context, target);
-  const dead = has(run.entries, "exchanged");
+  const dead = has(run.entries, "exchanged") || (await holdsDeadSignIn(state, backup.manifest));
+  // As it was before the run; a server that somebody stopped since then stays stopped only if it was found so.
+  const endsRunning = (running || run.begun.wasRunning) && !options.keepStopped;
   if (dead && options.oldSignIn) say(session, { code: "OLD_SIGN_IN_IS_DEAD" });
   const plan = makePlan(target, settings, {
     command: "undo",
@@ -128,11 +157,15 @@ async function bringBack(
     say(session, { code: "DRY_RUN" });
     return ending("DRY_RUN", { server: target.server.id, run: run.id });
   }
-  await demandReady(context, state, target, { running, sizeBytes: backup.image.bytes.length + 16 * 1024 });
+  await demandReady(context, state, target, {
+    running: running || endsRunning,
+    sizeBytes: backup.image.bytes.length + 16 * 1024,
+  });
   if (dead && options.oldSignIn && !options.yes && !(await session.questions.confirm("prompt.old-sign-in"))) {
     throw new ProblemError({ code: "DECLINED" });
   }
   await acceptPlan(session, options, plan);
+  const plexTv = plexTvOf(session, options);
   const ours = await portIsOurs(context, target.server.url, machineIdentifier);
   const changed = await runChange(context, state, target, {
     command: "undo",
@@ -140,18 +173,21 @@ async function bringBack(
     wasRunning: running,
     keepStopped: options.keepStopped,
     undoLine: (run) => ownLine(session, "undo", options, run),
-    expectation: { machineIdentifier: machineIdentifier ?? backup.manifest.deviceId, portIsOurs: ours },
+    expectation: {
+      machineIdentifier,
+      ...(backup.manifest.deviceId === null ? {} : { startsAs: backup.manifest.deviceId }),
+      portIsOurs: ours,
+    },
     planned: settings,
     obtain: null,
-    target: (image) => wanted(state, target, image, backup, dead && !options.oldSignIn),
+    endsRunning,
+    target: (image) => wanted(session, state, target, image, backup, dead && !options.oldSignIn, plexTv),
   });
   await markUndone(session, state, run, changed.run);
-  return afterChange(session, options, target, state, plexTvOf(session, options), {
+  return afterChange(session, options, target, state, plexTv, {
     command: "undo",
     changed,
-    settings,
     wasRunning: running,
-    portIsOurs: ours,
   });
 }
 
@@ -171,25 +207,37 @@ async function markUndone(
 
 /** The backup as it is, or, where its sign-in is dead, with the sign-in that works now (or none). */
 async function wanted(
+  session: Session,
   state: StateDirectory,
   target: Target,
-  now: Image | null,
+  now: StoredImage | null,
   backup: Backup,
   keepSignIn: boolean,
+  plexTv: PlexTv,
 ): Promise<Wanted> {
-  const { image, metadata } = backup;
-  if (!keepSignIn) return { image, metadata };
-  const settings = now === null ? null : readable(target.store, now);
-  const credentials = (await parkedFor(state, settings)) ?? currentCredentials(settings);
+  const metadata = metadataFor(target, now, backup);
+  if (!keepSignIn) return { image: backup.image, metadata };
+  const settings = now === null ? null : readable(target.store, now.image);
+  const parked =
+    settings === null
+      ? null
+      : await obtainFromParked(session.context, state, { settings, plexTv, readOnly: true });
+  const credentials = parked ?? currentCredentials(settings);
   const change =
     credentials === null ? ({ kind: "remove" } as const) : ({ kind: "replace", credentials } as const);
-  return { image: await target.store.preview(image, change), metadata };
+  return { image: await target.store.preview(backup.image, change), metadata };
 }
 
-async function parkedFor(state: StateDirectory, settings: Settings | null): Promise<NewCredentials | null> {
-  if (settings === null) return null;
-  const parked = await parkedCredentials(state, settings.identity.processedMachineIdentifier);
-  return parked?.credentials ?? null;
+/**
+ * Owner and mode as the backup has them; but where the server runs under another account by now (a new
+ * installation, another machine), the owner of today: a file of the old one would be closed to it.
+ */
+export function metadataFor(target: Target, now: StoredImage | null, backup: Backup): FileMetadata {
+  const { uid, gid, mode } = backup.metadata;
+  const { account } = target.server;
+  if (account === undefined || account.uid === uid || uid === 0) return backup.metadata;
+  const today = now?.metadata ?? account;
+  return { uid: today.uid, gid: today.gid === gid ? gid : today.gid, mode };
 }
 
 function currentCredentials(settings: Settings | null): NewCredentials | null {

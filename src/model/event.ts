@@ -54,7 +54,7 @@ export interface PlanView {
   readonly command: "reset" | "claim" | "undo" | "restore";
   readonly server: string;
   readonly settingsPath: string;
-  readonly change: "remove" | "replace" | "restore" | "none";
+  readonly change: "remove" | "replace" | "restore";
   /** Which of the four values stand in the settings now. */
   readonly present: readonly CredentialName[];
   readonly stopLine: string | null;
@@ -104,6 +104,9 @@ export type Note =
   | { readonly code: "ROLL_BACK_PROBLEM"; readonly problem: Problem }
   | { readonly code: "BACKUP_UNREADABLE"; readonly id: string }
   | { readonly code: "PARKED_CREDENTIALS_DEAD" }
+  | { readonly code: "EXCHANGE_UNANSWERED" }
+  | { readonly code: "IDENTITY_RETURNS" }
+  | { readonly code: "RUN_UNREADABLE"; readonly run: string }
   | { readonly code: "BACKUPS_TIDIED"; readonly count: number }
   | { readonly code: "DRY_RUN" }
   | { readonly code: "INTERRUPT_SEEN" }

@@ -11,7 +11,6 @@ export type Problem =
   | { readonly code: "BAD_VALUE"; readonly option: string; readonly allowed: string }
   | { readonly code: "MISSING_ARGUMENT"; readonly argument: string; readonly command: string }
   | { readonly code: "EXCESS_ARGUMENT"; readonly command: string }
-  | { readonly code: "CONFLICTING_OPTIONS"; readonly first: string; readonly second: string }
   | { readonly code: "CODE_IN_ARGUMENT" }
   | { readonly code: "PLEXTV_URL_NOT_LOOPBACK" }
   // Refused before anything was changed: exit 3.
@@ -45,7 +44,6 @@ export type Problem =
   | { readonly code: "BACKUP_NOT_FOUND"; readonly id: string }
   | { readonly code: "BACKUP_DAMAGED"; readonly id: string; readonly reason: string }
   | { readonly code: "BACKUP_OF_ANOTHER_SERVER"; readonly id: string }
-  | { readonly code: "BACKUP_EXISTS"; readonly path: string }
   | { readonly code: "RUN_NOT_FOUND"; readonly id: string }
   | { readonly code: "JOURNAL_DAMAGED"; readonly path: string }
   // Failed on the way: exit 4 or 5, by what could be put back.
@@ -63,7 +61,13 @@ export type Problem =
   | { readonly code: "START_TIMEOUT"; readonly seconds: number; readonly url: string }
   | { readonly code: "RUN_NOT_SETTLED"; readonly run: string }
   | { readonly code: "IDENTITY_CHANGED"; readonly url: string }
-  | { readonly code: "WRONG_ACCOUNT"; readonly expected: string; readonly signedOut: "yes" | "no" }
+  /** `kept`: the new sign-in is of the server's own account, has replaced the old one, and stays parked. */
+  | {
+      readonly code: "WRONG_ACCOUNT";
+      readonly expected: string;
+      readonly signedOut: "yes" | "no";
+      readonly kept: "yes" | "no";
+    }
   | {
       readonly code: "SYSTEM_CALL_FAILED";
       readonly what: string;
@@ -97,8 +101,7 @@ export type MalformedReason =
   | "several-roots"
   | "nested-elements"
   | "syntax"
-  | "second-opinion"
-  | "unknown-type";
+  | "second-opinion";
 
 /** Why a settings file is refused before it is read or written: it may be somebody's trap. */
 export type UnsafeReason =
@@ -106,7 +109,6 @@ export type UnsafeReason =
   | "foreign-owner"
   | "not-regular"
   | "link-target"
-  | "folder-writable-by-others"
   | "single-file-mount";
 
 export type UnwritableReason = "no-space" | "read-only" | "immutable" | "denied";
@@ -127,15 +129,24 @@ export type ByHand =
   | { readonly do: "copy"; readonly from: string; readonly to: string }
   | { readonly do: "undo"; readonly line: string };
 
+/** What a run had come to when it failed; reported with the problem. */
+export interface RunFacts {
+  readonly server: string;
+  readonly run: string;
+  readonly backup?: string;
+}
+
 export class ProblemError extends Error {
   readonly problem: Problem;
   readonly aftermath: Aftermath;
+  readonly facts: RunFacts | undefined;
 
-  constructor(problem: Problem, options: { aftermath?: Aftermath; cause?: unknown } = {}) {
+  constructor(problem: Problem, options: { aftermath?: Aftermath; cause?: unknown; facts?: RunFacts } = {}) {
     super(problem.code, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "ProblemError";
     this.problem = problem;
     this.aftermath = options.aftermath ?? { kind: "nothing-changed" };
+    this.facts = options.facts;
   }
 }
 
@@ -147,7 +158,6 @@ const USAGE: ReadonlySet<ProblemCode> = new Set([
   "BAD_VALUE",
   "MISSING_ARGUMENT",
   "EXCESS_ARGUMENT",
-  "CONFLICTING_OPTIONS",
   "CODE_IN_ARGUMENT",
   "PLEXTV_URL_NOT_LOOPBACK",
 ]);

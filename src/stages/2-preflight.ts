@@ -42,15 +42,11 @@ export async function readTarget(context: PathContext, target: Target): Promise<
   if (stored === null) throw new ProblemError({ code: "SETTINGS_MISSING", path: target.store.location });
   const settings = target.store.parse(stored.image);
   const machineIdentifier = settings.identity.processedMachineIdentifier;
-  return {
-    stored,
-    settings,
-    running: await isRunning(context, target),
-    expectation: {
-      machineIdentifier,
-      portIsOurs: await portIsOurs(context, target.server.url, machineIdentifier),
-    },
-  };
+  const { url } = target.server;
+  const ours = await portIsOurs(context, url, machineIdentifier);
+  if (!ours) note(context, { code: "PORT_TAKEN_BY_ANOTHER", url });
+  const running = await isRunning(context, target);
+  return { stored, settings, running, expectation: { machineIdentifier, portIsOurs: ours } };
 }
 
 /** Whether it runs. Throws `NEEDS_PRIVILEGE` when this account may not see that. */

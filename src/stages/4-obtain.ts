@@ -39,16 +39,25 @@ export async function obtainByClaimCode(
   await options.plexTv.ping();
   heedInterrupt(context);
   const answered = await exchange(context, state, journal, code, options);
-  const park = (credentials: NewCredentials) =>
-    keep(() => parkCredentials(state, deviceId, { credentials, run: journal.id }));
-  await park(answered);
-  await keep(() => journal.note({ kind: "exchanged" }));
+  const park = (credentials: NewCredentials, accepted: boolean) =>
+    keep(() => parkCredentials(state, deviceId, { credentials, run: journal.id, accepted }));
+  await park(answered, false);
+  await told(context, () => journal.noteDone({ kind: "exchanged" }));
   const credentials = await named(answered, deviceId, options.plexTv);
-  if (credentials !== answered) await park(credentials);
-  await markExchanged(context, state, code, options.settings, credentials);
+  await told(context, () => markExchanged(context, state, code, options.settings, credentials));
   note(context, { code: "CREDENTIALS_OBTAINED", username: credentials.username });
   await demandAccount(context, state, credentials, options);
+  await park(credentials, true);
   return credentials;
+}
+
+/** The credentials are safe: that something about them cannot be written down is told, and stops nothing. */
+async function told(context: PathContext, task: () => Promise<void>): Promise<void> {
+  try {
+    await task();
+  } catch (error) {
+    note(context, { code: "ROLL_BACK_PROBLEM", problem: asProblem(error) });
+  }
 }
 
 /**
@@ -68,6 +77,9 @@ const NOT_SENT: ReadonlySet<ProblemCode> = new Set([
   "PLEXTV_RATE_LIMITED",
   "INTERRUPTED",
 ]);
+
+/** After these nobody knows whether plex.tv has issued a new sign-in: the code may be spent. */
+const MAYBE_SPENT: ReadonlySet<ProblemCode> = new Set(["EXCHANGE_OUTCOME_UNKNOWN", "PLEXTV_NONSENSE"]);
 
 /**
  * Past the point of no return one failure must not lose the only working credentials: it is tried twice.
@@ -108,15 +120,12 @@ async function exchange(
   } catch (error) {
     const problem = asProblem(error);
     if (NOT_SENT.has(problem.code)) await mark("not-sent");
-    if (problem.code !== "EXCHANGE_OUTCOME_UNKNOWN") await journal.note({ kind: "not-exchanged" });
+    if (!MAYBE_SPENT.has(problem.code)) await journal.note({ kind: "not-exchanged" });
     throw error;
   }
 }
 
-/**
- * Writes down which sign-in the exchange has killed, for what is said of backups. The credentials are safe by
- * now: that this cannot be written is told, and stops nothing.
- */
+/** Writes down which sign-in the exchange has killed, for what is said of backups. */
 async function markExchanged(
   context: PathContext,
   state: StateDirectory,
@@ -126,43 +135,64 @@ async function markExchanged(
 ): Promise<void> {
   const { token } = settings.credentials;
   const other = changesOwner(settings, credentials);
-  try {
-    await noteExchange(state, {
-      at: context.world.clock.now(),
-      deviceId: settings.identity.processedMachineIdentifier,
-      code,
-      what: other ? "exchanged-other" : "exchanged",
-      ...(token === undefined || other ? {} : { replaced: token }),
-    });
-  } catch (error) {
-    note(context, { code: "ROLL_BACK_PROBLEM", problem: asProblem(error) });
-  }
+  await noteExchange(state, {
+    at: context.world.clock.now(),
+    deviceId: settings.identity.processedMachineIdentifier,
+    code,
+    what: other ? "exchanged-other" : "exchanged",
+    ...(token === undefined || other ? {} : { replaced: token }),
+  });
 }
 
-/** The right account, as far as anybody said which one that is. */
-export async function demandAccount(
+/**
+ * The right account, as far as anybody said which one that is. Throws `WRONG_ACCOUNT` (or `INTERRUPTED` at the
+ * question). Credentials of another account than the server's are signed out again and forgotten: the server's own
+ * sign-in lives on. Those of the server's own account stay parked: they have replaced its sign-in, and are the
+ * only ones that work.
+ */
+async function demandAccount(
   context: PathContext,
   state: StateDirectory,
   credentials: NewCredentials,
   options: ObtainOptions,
 ): Promise<void> {
-  const { expectAccount, settings, plexTv } = options;
-  const deviceId = settings.identity.processedMachineIdentifier;
+  const { expectAccount, settings } = options;
   const before = settings.credentials.username ?? settings.credentials.mail ?? "";
+  const changes = changesOwner(settings, credentials);
   if (expectAccount !== undefined) {
     if (isAccount(credentials, expectAccount)) return;
-  } else {
-    if (!changesOwner(settings, credentials)) return;
-    note(context, { code: "OWNER_CHANGES", from: before, to: credentials.username });
-    if (await options.acceptOwner(before, credentials.username)) return;
+    if (!changes) throw wrongAccount(expectAccount, { signedOut: false, kept: true });
+    throw wrongAccount(expectAccount, { signedOut: await forget(state, credentials, options), kept: false });
   }
+  if (!changes) return;
+  note(context, { code: "OWNER_CHANGES", from: before, to: credentials.username });
+  let accepted = false;
+  try {
+    accepted = await options.acceptOwner(before, credentials.username);
+  } catch (error) {
+    await forget(state, credentials, options);
+    throw error;
+  }
+  if (accepted) return;
+  throw wrongAccount(before, { signedOut: await forget(state, credentials, options), kept: false });
+}
+
+/** Whether plex.tv let the unwanted device be signed out; the credentials are forgotten in any case. */
+async function forget(
+  state: StateDirectory,
+  credentials: NewCredentials,
+  { settings, plexTv }: Pick<ObtainOptions, "settings" | "plexTv">,
+): Promise<boolean> {
+  const deviceId = settings.identity.processedMachineIdentifier;
   const signedOut = await plexTv.signOut(credentials.token, deviceId);
   await removeParked(state, deviceId);
-  throw new ProblemError({
-    code: "WRONG_ACCOUNT",
-    expected: expectAccount ?? before,
-    signedOut: signedOut ? "yes" : "no",
-  });
+  return signedOut;
+}
+
+function wrongAccount(expected: string, is: { signedOut: boolean; kept: boolean }): ProblemError {
+  const yesOrNo = (fact: boolean) => (fact ? "yes" : "no");
+  const facts = { signedOut: yesOrNo(is.signedOut), kept: yesOrNo(is.kept) } as const;
+  return new ProblemError({ code: "WRONG_ACCOUNT", expected, ...facts });
 }
 
 /** Whether the new credentials belong to another account than the one in the settings. */
@@ -178,26 +208,34 @@ function isAccount(credentials: NewCredentials, name: string): boolean {
 }
 
 /**
- * Credentials that an earlier run obtained and could not write. Dead ones (plex.tv says so) are removed; null
- * when there are none that may still work, or when the settings hold them already.
+ * Credentials that an earlier run obtained and could not write. Dead ones (plex.tv says so) are removed, and so are
+ * those of another account that nobody agreed to. Null when there are none that may still work, when the settings
+ * hold them already, or when they are not of the account that is expected (then they stay parked).
+ *
+ * `readOnly`: for a dry run; nothing is removed or signed out.
  */
 export async function obtainFromParked(
   context: PathContext,
   state: StateDirectory,
-  settings: Settings,
-  plexTv: PlexTv,
+  options: Pick<ObtainOptions, "settings" | "plexTv" | "expectAccount"> & { readonly readOnly: boolean },
 ): Promise<NewCredentials | null> {
+  const { settings, plexTv, expectAccount, readOnly } = options;
   const deviceId = settings.identity.processedMachineIdentifier;
   const parked = await parkedCredentials(state, deviceId);
   if (parked === null) return null;
-  const { credentials } = parked;
+  const { credentials, accepted } = parked;
   if (settings.credentials.token?.reveal() === credentials.token.reveal()) {
-    await removeParked(state, deviceId);
+    if (!readOnly) await removeParked(state, deviceId);
+    return null;
+  }
+  if (expectAccount !== undefined && !isAccount(credentials, expectAccount)) return null;
+  if (!accepted && expectAccount === undefined && changesOwner(settings, credentials)) {
+    if (!readOnly) await forget(state, credentials, options);
     return null;
   }
   const verdict = await plexTv.user(credentials.token, deviceId);
   if (verdict.kind === "revoked") {
-    await removeParked(state, deviceId);
+    if (!readOnly) await removeParked(state, deviceId);
     note(context, { code: "PARKED_CREDENTIALS_DEAD" });
     return null;
   }

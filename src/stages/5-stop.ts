@@ -95,10 +95,27 @@ export async function demandStopped(context: PathContext, target: Target): Promi
 }
 
 /**
- * For a stop that missed our deadline but is still queued at its manager: waits until the manager is through,
- * by force if it comes to that (the answer), so that the server can be started again.
+ * For a stop that was asked for and not seen through: waits until it is, so that the server can be started again. A
+ * server on its way down still runs, and may still answer. A manager knows that a stop is queued, and ends it by
+ * force if it comes to that (the answer); of a user's own command nothing is known, so it is given `patienceMs`.
  */
-export async function waitOutQueuedStop(context: PathContext, target: Target): Promise<boolean> {
+export async function waitOutStop(
+  context: PathContext,
+  target: Target,
+  patienceMs: number,
+): Promise<boolean> {
+  if (target.server.service.kind === "systemd") return waitOutQueuedStop(context, target);
+  const { clock } = context.world;
+  const startedMs = clock.monotonicMs();
+  while (clock.monotonicMs() - startedMs < patienceMs) {
+    const processes = await processesOf(context.world, target.server);
+    if (processes !== "unknown" && processes.length === 0) break;
+    await clock.sleep(WAITS.pollMs);
+  }
+  return false;
+}
+
+async function waitOutQueuedStop(context: PathContext, target: Target): Promise<boolean> {
   const { service } = target.server;
   if (service.kind !== "systemd" || (await target.service.condition()) !== "stopping") return false;
   note(context, { code: "STOP_STILL_QUEUED", unit: service.unit });

@@ -26,6 +26,12 @@ export const WAITS = {
   stopPollMs: 20,
   /** Between two looks at anything else. */
   pollMs: 50,
+  /** A stop command that failed may have reached the server all the same. */
+  failedStopMs: 5_000,
+  /** Before such a command is tried again. */
+  stopAgainMs: 2_000,
+  /** From the beginning of a run until its stop is asked for, at most: an exchange with its pauses. */
+  beforeStopMs: 120_000,
   /** A started server that answers nothing at all. */
   startMs: 120_000,
   /** A started server that says it is in maintenance (HTTP 503): hours are possible after a migration. */

@@ -1,22 +1,39 @@
 import type { Aftermath, ByHand } from "../model/problem.ts";
+import { identity } from "../plex/server.ts";
 import { processesOf } from "../services/processes.ts";
 import { backupSettingsPath, readBackup } from "../state/backups.ts";
 import { type Entry, has, type Journal, last } from "../state/journal.ts";
+import { parkedCredentials } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
-import { stopServer, waitOutQueuedStop } from "./5-stop.ts";
+import type { StoredImage } from "../stores/store.ts";
+import { stopServer, waitOutStop } from "./5-stop.ts";
+import { backUp, readable } from "./6-back-up.ts";
 import { startServer } from "./8-start.ts";
 import { asProblem } from "./as-problem.ts";
-import { note, type PathContext, type Target, uninterruptible } from "./context.ts";
+import { note, type PathContext, type Target, uninterruptible, WAITS } from "./context.ts";
 
 /** What putting back needs to know of a server besides its target. */
 export interface Expectation {
   readonly machineIdentifier: string | null;
+  /** Who it is to be after the change, where that is somebody else: a restore gives a lost identity back. */
+  readonly startsAs?: string;
   /** Whether the port answered as this server before (or nobody did). */
   readonly portIsOurs: boolean;
 }
 
+/** How long what the run asked for, and did not see through, may still be under way: milliseconds. */
+export interface Patience {
+  readonly stopMs: number;
+  readonly startMs: number;
+}
+
+/** What to do with settings that somebody has changed since our write: of a crash, nobody knows how long ago. */
+export type Later = "restore" | "leave";
+
 export interface PutBack {
   readonly aftermath: Aftermath;
+  /** The settings had moved on since a crash, and were left as they are. */
+  readonly movedOn: boolean;
   /** A stop that was still queued had to be ended by force. */
   readonly killedByManager: boolean;
 }
@@ -35,13 +52,15 @@ export async function putBack(
   target: Target,
   journal: Journal,
   expectation: Expectation,
+  patience: Patience,
+  later: Later,
 ): Promise<PutBack> {
   const entries = journal.entries;
   if (!has(entries, "stopping") && !has(entries, "writing")) {
     const aftermath: Aftermath = has(entries, "exchanged")
       ? { kind: "put-back", credentials: "parked" }
       : { kind: "nothing-changed" };
-    return { aftermath, killedByManager: false };
+    return { aftermath, movedOn: false, killedByManager: false };
   }
   const work = uninterruptible(context);
   work.emit({ type: "step", step: "roll-back", phase: "begin" });
@@ -52,16 +71,23 @@ export async function putBack(
   await attempt(null, () => journal.note({ kind: "putting-back" }));
   let killedByManager = false;
   await attempt(null, async () => {
-    killedByManager = await waitOutQueuedStop(work, target);
+    killedByManager = await waitOutStop(work, target, has(entries, "stopped") ? 0 : patience.stopMs);
   });
+  if (has(entries, "starting") && !has(entries, "started")) {
+    await attempt(null, () => waitOutStart(work, target, patience.startMs));
+  }
   const backup = last(entries, "backed-up");
-  if (has(entries, "writing") && !has(entries, "exchanged") && backup !== undefined) {
+  let movedOn = false;
+  if (has(entries, "writing") && backup !== undefined) {
     const copy: ByHand = {
       do: "copy",
       from: backupSettingsPath(state, backup.backup),
       to: target.store.location,
     };
-    await attempt(copy, () => restoreBefore(work, state, target, entries, expectation));
+    await attempt(copy, async () => {
+      if (has(entries, "exchanged")) await restoreIdentity(work, state, target, backup.backup, expectation);
+      else movedOn = await restoreBefore(work, state, target, journal, expectation, later);
+    });
   }
   if (begunRunning(entries)) {
     await attempt(startByHand(target), () => startAgain(work, target, expectation));
@@ -71,7 +97,7 @@ export async function putBack(
     failures.length > 0
       ? { kind: "not-put-back", byHand: failures }
       : { kind: "put-back", credentials: await whereCredentialsAre(target, entries) };
-  return { aftermath, killedByManager };
+  return { aftermath, movedOn, killedByManager };
 }
 
 async function attempted(
@@ -90,28 +116,99 @@ async function attempted(
 
 /**
  * The settings as they were before the write. What stands there now may be that already, or what we wrote, or
- * what the server made of it since: in the last two cases the server must not run while it is put back.
+ * what the server made of it since: in the last two cases the server must not run while it is put back, and what
+ * only it or its owner has is backed up first.
+ *
+ * Answers true when the settings have moved on after a crash (the owner has signed in, say) and are to be left.
  */
 async function restoreBefore(
   context: PathContext,
   state: StateDirectory,
   target: Target,
-  entries: readonly Entry[],
+  journal: Journal,
   expectation: Expectation,
-): Promise<void> {
-  const writing = last(entries, "writing");
-  const backup = last(entries, "backed-up");
-  if (writing === undefined || backup === undefined) return;
+  later: Later,
+): Promise<boolean> {
+  const writing = last(journal.entries, "writing");
+  const backup = last(journal.entries, "backed-up");
+  if (writing === undefined || backup === undefined) return false;
   const standing = await target.store.readImage();
-  if (standing?.image.sha256 === writing.from) return;
-  const running = await processesOf(context.world, target.server);
-  if (running === "unknown" || running.length > 0) {
-    await stopServer(context, target, expectation.machineIdentifier);
-  }
+  if (standing?.image.sha256 === writing.from) return false;
+  if (later === "leave" && standing?.image.sha256 !== writing.to) return true;
+  await stopStarted(context, target, expectation.machineIdentifier);
   const now = await target.store.readImage();
+  if (later === "leave" && !sameSignIn(target, standing, now)) return true;
   const before = await readBackup(state, backup.backup);
-  if (now?.image.sha256 === before.image.sha256) return;
+  if (now?.image.sha256 === before.image.sha256) return false;
+  if (now !== null && now.image.sha256 !== writing.to) await backUp(context, state, target, now, journal.id);
   await target.store.write(now?.image ?? null, before.image, before.metadata);
+  return false;
+}
+
+function sameSignIn(target: Target, one: StoredImage | null, other: StoredImage | null): boolean {
+  const tokenOf = (stored: StoredImage | null) =>
+    stored === null ? undefined : readable(target.store, stored.image)?.credentials.token?.reveal();
+  return tokenOf(one) === tokenOf(other);
+}
+
+/**
+ * After an exchange what was written stays, unless the server came up as another one: it would write its new identity
+ * over ours when it ends. Then the settings of before come back, with the new sign-in.
+ */
+async function restoreIdentity(
+  context: PathContext,
+  state: StateDirectory,
+  target: Target,
+  backup: string,
+  { machineIdentifier, portIsOurs }: Expectation,
+): Promise<void> {
+  if (machineIdentifier === null || !portIsOurs) return;
+  const answer = await identity(context.world, target.server.url);
+  if (answer.kind !== "answers" || answer.machineIdentifier === machineIdentifier) return;
+  await stopStarted(context, target, answer.machineIdentifier);
+  const now = await target.store.readImage();
+  const settings = now === null ? null : readable(target.store, now.image);
+  if (settings?.identity.processedMachineIdentifier === machineIdentifier) return;
+  const [before, parked] = [await readBackup(state, backup), await parkedCredentials(state, machineIdentifier)];
+  if (parked === null) throw new ProblemError({ code: "CREDENTIALS_NOT_KEPT" });
+  const { credentials } = parked;
+  const image = target.store.preview(before.image, { kind: "replace", credentials });
+  await target.store.write(now?.image ?? null, image, before.metadata);
+}
+
+/** A server that is only about to show itself would read the settings while they are put back, or write its own. */
+async function waitOutStart(context: PathContext, target: Target, patienceMs: number): Promise<void> {
+  const { clock } = context.world;
+  const startedMs = clock.monotonicMs();
+  while (clock.monotonicMs() - startedMs < patienceMs && !(await mayRun(context, target))) {
+    await clock.sleep(WAITS.pollMs);
+  }
+}
+
+/**
+ * A server that was started a moment ago may not be ready to be stopped (its pid file, say, is still to come): a
+ * stop that failed is asked for again, a few times and no more.
+ */
+async function stopStarted(
+  context: PathContext,
+  target: Target,
+  machineIdentifier: string | null,
+): Promise<void> {
+  for (let tries = 1; await mayRun(context, target); tries += 1) {
+    try {
+      return await stopServer(context, target, machineIdentifier);
+    } catch (error) {
+      if (asProblem(error).code !== "STOP_FAILED" || tries === STOP_TRIES) throw error;
+      await context.world.clock.sleep(WAITS.stopAgainMs);
+    }
+  }
+}
+
+const STOP_TRIES = 3;
+
+async function mayRun(context: PathContext, target: Target): Promise<boolean> {
+  const running = await processesOf(context.world, target.server);
+  return running === "unknown" || running.length > 0;
 }
 
 /** A start may fail for a reason that is gone a moment later: it is tried twice, and no more. */

@@ -2,7 +2,7 @@ import type { Aftermath, Problem } from "../model/problem.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { NewCredentials, Settings } from "../model/settings.ts";
 import type { Manifest } from "../state/backups.ts";
-import { type Begun, has, Journal } from "../state/journal.ts";
+import { type Begun, has, Journal, last } from "../state/journal.ts";
 import { removeParked } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
@@ -11,8 +11,8 @@ import { backUp } from "./6-back-up.ts";
 import { demandAsPlanned, edit } from "./7-edit.ts";
 import { startServer } from "./8-start.ts";
 import { asProblem } from "./as-problem.ts";
-import { heedInterrupt, note, type PathContext, step, type Target } from "./context.ts";
-import { type Expectation, type PutBack, putBack } from "./put-back.ts";
+import { heedInterrupt, note, type PathContext, step, type Target, WAITS } from "./context.ts";
+import { type Expectation, type Patience, type PutBack, putBack } from "./put-back.ts";
 
 /** One change to a server, as the driver needs it. */
 export interface Change {
@@ -20,6 +20,8 @@ export interface Change {
   readonly undoes?: string;
   readonly wasRunning: boolean;
   readonly keepStopped: boolean;
+  /** Whether the server is to run in the end. */
+  readonly endsRunning: boolean;
   /** What to type to undo a run of this name. */
   undoLine(run: string): string;
   readonly expectation: Expectation;
@@ -28,7 +30,7 @@ export interface Change {
   /** Gets new credentials before anything is stopped; null when none are wanted. */
   obtain: ((journal: Journal) => Promise<NewCredentials>) | null;
   /** What is to stand in the settings, made from what stands there after the stop. */
-  target(now: Image | null, credentials: NewCredentials | null): Promise<Wanted>;
+  target(now: StoredImage | null, credentials: NewCredentials | null): Promise<Wanted>;
 }
 
 export interface Wanted {
@@ -65,6 +67,7 @@ export async function runChange(
     server: target.server,
     wasRunning: change.wasRunning,
     keepStopped: change.keepStopped,
+    endsRunning: change.endsRunning,
     ...(change.undoes === undefined ? {} : { undoes: change.undoes }),
   });
   try {
@@ -96,7 +99,7 @@ async function steps(
   const backup =
     now === null ? null : await step(context, "back-up", () => save(context, state, target, now, journal));
   heedInterrupt(context);
-  const wanted = await change.target(now?.image ?? null, credentials);
+  const wanted = await change.target(now, credentials);
   await step(context, "edit", () =>
     edit(context, target, journal, {
       from: now?.image ?? null,
@@ -104,8 +107,7 @@ async function steps(
       ...(wanted.metadata === undefined ? {} : { metadata: wanted.metadata }),
     }),
   );
-  const server =
-    change.wasRunning && !change.keepStopped ? await start(context, target, change, journal) : "stopped";
+  const server = change.endsRunning ? await start(context, target, change, journal) : "stopped";
   if (credentials !== null) await forgetParked(context, state, change);
   return { run: journal.id, beganAt, backup: backup?.id ?? null, credentials, server };
 }
@@ -136,7 +138,11 @@ async function start(
 ): Promise<"started" | "maintenance"> {
   return step(context, "start", async () => {
     await journal.note({ kind: "starting" });
-    const how = await startServer(context, target, { ...change.expectation, resetLimit: false });
+    const how = await startServer(context, target, {
+      portIsOurs: change.expectation.portIsOurs,
+      machineIdentifier: change.expectation.startsAs ?? change.expectation.machineIdentifier,
+      resetLimit: false,
+    });
     await journal.note({ kind: "started" });
     return how;
   });
@@ -180,11 +186,18 @@ async function failure(
   error: unknown,
 ): Promise<ProblemError> {
   const first = asProblem(error);
-  // The unwanted credentials are gone again, and the sign-in of the right account was never touched.
   const { aftermath, killedByManager }: PutBack =
     first.code === "WRONG_ACCOUNT"
-      ? { aftermath: { kind: "nothing-changed" }, killedByManager: false }
-      : await putBack(context, state, target, journal, change.expectation);
+      ? { aftermath: afterWrongAccount(first), movedOn: false, killedByManager: false }
+      : await putBack(
+          context,
+          state,
+          target,
+          journal,
+          change.expectation,
+          await patienceAfter(target, first),
+          "restore",
+        );
   if (aftermath.kind === "put-back" || aftermath.kind === "nothing-changed") {
     await settle(context, journal, aftermath.kind);
   }
@@ -192,7 +205,30 @@ async function failure(
     first.code === "STOP_TIMEOUT" && killedByManager ? { ...first, killed: "yes" } : first;
   const written = has(journal.entries, "writing");
   const told = written ? withUndo(aftermath, change.undoLine(journal.id)) : aftermath;
-  return new ProblemError(problem, { aftermath: told, cause: error });
+  const backup = last(journal.entries, "backed-up")?.backup;
+  const facts = { server: target.server.id, run: journal.id, ...(backup === undefined ? {} : { backup }) };
+  return new ProblemError(problem, { aftermath: told, cause: error, facts });
+}
+
+/**
+ * An interrupted stop or start was asked for and not waited out. After other failures of a stop the server is gone, or
+ * was given all its time, or something less foreseen happened; after those of a start nothing is to come any more.
+ */
+async function patienceAfter(target: Target, { code }: Problem): Promise<Patience> {
+  if (code === "STILL_RUNNING" || code === "STILL_ANSWERING" || code === "RESTARTED_BY_ITSELF") return NONE;
+  if (code !== "INTERRUPTED") return { stopMs: WAITS.failedStopMs, startMs: 0 };
+  const stopMs = await target.service.stopDeadlineMs().catch(() => WAITS.failedStopMs);
+  return { stopMs, startMs: WAITS.noProcessMs };
+}
+
+const NONE: Patience = { stopMs: 0, startMs: 0 };
+
+/**
+ * Credentials of another account are gone again, and the server's own sign-in was never touched; those of its own
+ * account, where another was expected, have replaced it and stay parked.
+ */
+function afterWrongAccount(problem: Extract<Problem, { code: "WRONG_ACCOUNT" }>): Aftermath {
+  return problem.kept === "yes" ? { kind: "put-back", credentials: "parked" } : { kind: "nothing-changed" };
 }
 
 /** Whatever else is to be done by hand, `undo` can be tried again once its cause is gone. */

@@ -6,12 +6,12 @@ import { has, isSettled, Journal, listRuns, type RunRecord } from "../state/jour
 import type { StateDirectory } from "../state/state-directory.ts";
 import { readable } from "./6-back-up.ts";
 import { startServer } from "./8-start.ts";
-import { note, type PathContext, type Target } from "./context.ts";
-import { type Expectation, putBack } from "./put-back.ts";
+import { note, type PathContext, type Target, WAITS } from "./context.ts";
+import { type Expectation, type Patience, putBack } from "./put-back.ts";
 
 /** Runs on this server that were cut off, newest first. */
 export async function unsettledRuns(state: StateDirectory, server?: Server): Promise<RunRecord[]> {
-  const runs = await listRuns(state);
+  const { runs } = await listRuns(state);
   return runs.filter((run) => !isSettled(run) && (server === undefined || run.begun.server.id === server.id));
 }
 
@@ -24,18 +24,26 @@ export function cutOffAt(run: RunRecord): string {
  * Settles every run on this server that was cut off. One that had started the server with its change is done:
  * it goes forward. Any other is put back as found, but for credentials it obtained, which stay parked or written.
  *
- * Throws when something could not be put back; the run then stays open for another try.
+ * Answers whether that changed anything. Throws when something could not be put back; the run then stays open for
+ * another try.
  */
-export async function settleRuns(context: PathContext, state: StateDirectory, target: Target): Promise<void> {
+export async function settleRuns(
+  context: PathContext,
+  state: StateDirectory,
+  target: Target,
+): Promise<boolean> {
+  let changed = false;
   for (const run of await unsettledRuns(state, target.server)) {
     const journal = await Journal.resume(state, run);
     try {
       const how = await settleOne(context, state, target, run, journal);
       note(context, { code: "RUN_SETTLED", run: run.id, how });
+      changed ||= how !== "nothing";
     } finally {
       await journal.close();
     }
   }
+  return changed;
 }
 
 async function settleOne(
@@ -51,13 +59,41 @@ async function settleOne(
     await journal.note({ kind: "settled", how: "done" });
     return "forward";
   }
-  const { aftermath } = await putBack(context, state, target, journal, expectation);
+  const patience = await patienceWith(context, target, run);
+  if (
+    has(run.entries, "sending-code") &&
+    !has(run.entries, "exchanged") &&
+    !has(run.entries, "not-exchanged")
+  ) {
+    note(context, { code: "EXCHANGE_UNANSWERED" });
+  }
+  const { aftermath, movedOn } = await putBack(
+    context,
+    state,
+    target,
+    journal,
+    expectation,
+    patience,
+    "leave",
+  );
   if (aftermath.kind === "not-put-back") {
     throw new ProblemError({ code: "RUN_NOT_SETTLED", run: run.id }, { aftermath });
+  }
+  if (movedOn) {
+    await journal.note({ kind: "settled", how: "done" });
+    return "forward";
   }
   const changed = has(run.entries, "stopping") || has(run.entries, "writing");
   await journal.note({ kind: "settled", how: changed ? "put-back" : "nothing-changed" });
   return changed ? "back" : "nothing";
+}
+
+/** A run that was cut off a moment ago may have asked for a stop or a start that is still under way. */
+async function patienceWith(context: PathContext, target: Target, run: RunRecord): Promise<Patience> {
+  const stopMs = await target.service.stopDeadlineMs().catch(() => WAITS.failedStopMs);
+  const ageMs = Math.max(0, context.world.clock.now() - run.begun.at);
+  const leftMs = Math.max(0, WAITS.beforeStopMs + stopMs - ageMs);
+  return { stopMs: leftMs, startMs: Math.min(leftMs, WAITS.noProcessMs) };
 }
 
 async function ensureRunning(
@@ -66,7 +102,8 @@ async function ensureRunning(
   run: RunRecord,
   expectation: Expectation,
 ): Promise<void> {
-  if (!run.begun.wasRunning || run.begun.keepStopped) return;
+  const { wasRunning, keepStopped, endsRunning = wasRunning && !keepStopped } = run.begun;
+  if (!endsRunning) return;
   const running = await processesOf(context.world, target.server);
   if (running === "unknown" || running.length > 0) return;
   await startServer(context, target, { ...expectation, resetLimit: true });

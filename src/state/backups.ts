@@ -6,6 +6,7 @@ import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
 import type { Folder } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
 import { absentAsNull, readIfThere, release, removeIfThere, writeDurably } from "./durable.ts";
+import { isDeadSignIn } from "./exchanges.ts";
 import { timeName } from "./journal.ts";
 import type { StateDirectory, StateWorld } from "./state-directory.ts";
 
@@ -82,11 +83,7 @@ export async function createBackup(
     const folder = await state.backups.openFolder(unfinished);
     try {
       await writeDurably(folder, SETTINGS, image.bytes);
-      await writeDurably(
-        folder,
-        MANIFEST,
-        new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`),
-      );
+      await writeDurably(folder, MANIFEST, manifestBytes(manifest));
     } finally {
       await release(() => folder.close());
     }
@@ -104,17 +101,16 @@ export async function createBackup(
 export async function listBackups(
   state: StateDirectory,
 ): Promise<{ backups: readonly Manifest[]; damaged: readonly string[] }> {
-  const names = (await state.backups.list())
-    .filter((name) => NAME.test(name))
-    .sort()
-    .reverse();
+  const names = (await state.backups.list()).filter((name) => NAME.test(name)).sort();
   const backups: Manifest[] = [];
   const damaged: string[] = [];
-  for (const id of names) {
+  for (const id of names.reverse()) {
     const manifest = await readManifest(state, id).catch(() => null);
     if (manifest === null) damaged.push(id);
     else backups.push(manifest);
   }
+  // Names tell seconds only.
+  backups.sort((a, b) => b.createdAt - a.createdAt);
   return { backups, damaged };
 }
 
@@ -133,14 +129,22 @@ export async function readBackup(state: StateDirectory, id: string): Promise<Bac
   }
 }
 
+/** Throws `BACKUP_NOT_FOUND`. Cut off in the middle, it leaves the backup whole, or none. */
 export async function deleteBackup(state: StateDirectory, id: string): Promise<void> {
   const folder = await openBackup(state, id);
+  const gone = `.${id}.gone`;
+  await state.backups.rename(id, gone);
+  await state.backups.sync();
+  await removeFolder(state, gone, folder);
+}
+
+async function removeFolder(state: StateDirectory, name: string, folder: Folder): Promise<void> {
   try {
-    for (const name of await folder.list()) await removeIfThere(folder, name);
+    for (const file of await folder.list()) await removeIfThere(folder, file);
   } finally {
     await release(() => folder.close());
   }
-  await state.backups.removeFolder(id);
+  await state.backups.removeFolder(name);
   await state.backups.sync();
 }
 
@@ -164,7 +168,27 @@ export async function tidyBackups(
     await deleteBackup(state, manifest.id);
     removed += 1;
   }
+  await removeUnfinished(state, timeName(world.clock.now() - UNFINISHED_MS));
   return removed;
+}
+
+/** What a process that died while it made or removed a backup left; another run may be making a younger one just now. */
+async function removeUnfinished(state: StateDirectory, before: string): Promise<void> {
+  for (const name of await state.backups.list()) {
+    const [, id] = UNFINISHED.exec(name) ?? [];
+    if (id !== undefined && id < before)
+      await removeFolder(state, name, await state.backups.openFolder(name));
+  }
+}
+
+const UNFINISHED = /^\.(\d{8}-\d{6}-[0-9a-f]{4})\.(?:new|gone)$/;
+const UNFINISHED_MS = 60 * 60 * 1000;
+
+/** Whether the sign-in in a backup is known to be dead: an exchange of ours replaced it, or came after it. */
+export async function holdsDeadSignIn(state: StateDirectory, manifest: Manifest): Promise<boolean> {
+  const { deviceId, token, createdAt } = manifest;
+  if (deviceId === null || token === null) return false;
+  return isDeadSignIn(state, deviceId, { token, savedAt: createdAt });
 }
 
 /** Where a person finds a backup, and the settings file in it. */
@@ -186,13 +210,31 @@ async function readManifest(state: StateDirectory, id: string): Promise<Manifest
   const folder = await openBackup(state, id);
   try {
     const bytes = await readIfThere(folder, MANIFEST);
-    const schema = v.pipe(v.string(), v.parseJson(), ManifestSchema);
-    const parsed = v.safeParse(schema, bytes === null ? "" : new TextDecoder().decode(bytes));
-    if (!parsed.success || parsed.output.id !== id) throw damagedBackup(id, "manifest");
-    return parsed.output;
+    const manifest = bytes === null ? null : manifestIn(bytes);
+    if (manifest?.id !== id) throw damagedBackup(id, "manifest");
+    return manifest;
   } finally {
     await release(() => folder.close());
   }
+}
+
+/** The hash of the rest makes a manifest that was damaged known as such: a restore sets the owner it tells. */
+function manifestBytes(manifest: Manifest): Uint8Array {
+  const text = JSON.stringify({ ...manifest, check: checkOf(manifest) }, null, 2);
+  return new TextEncoder().encode(`${text}\n`);
+}
+
+function manifestIn(bytes: Uint8Array): Manifest | null {
+  const json = v.pipe(v.string(), v.parseJson(), v.looseObject({ check: v.string() }));
+  const parsed = v.safeParse(json, new TextDecoder().decode(bytes));
+  if (!parsed.success) return null;
+  const { check, ...rest } = parsed.output;
+  const manifest = v.safeParse(ManifestSchema, rest);
+  return manifest.success && check === checkOf(rest) ? manifest.output : null;
+}
+
+function checkOf(manifest: object): string {
+  return createHash("sha256").update(JSON.stringify(manifest)).digest("hex");
 }
 
 function damagedBackup(id: string, reason: string): ProblemError {

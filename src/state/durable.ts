@@ -15,13 +15,25 @@ export async function writeDurably(folder: Folder, name: string, bytes: Uint8Arr
   await removeIfThere(folder, temporary);
   const file = await folder.createFile(temporary, 0o600);
   try {
-    await file.write(bytes);
-    await file.sync();
-  } finally {
-    await release(() => file.close());
+    try {
+      await file.write(bytes);
+      await file.sync();
+    } finally {
+      await release(() => file.close());
+    }
+    await folder.rename(temporary, name);
+  } catch (error) {
+    // It may hold a secret; the failure itself is what is told.
+    await removeIfThere(folder, temporary).catch(() => undefined);
+    throw error;
   }
-  await folder.rename(temporary, name);
   await folder.sync();
+}
+
+/** Removes a file of ours, and half of one that a crash may have left beside it. */
+export async function removeWithRemains(folder: Folder, name: string): Promise<void> {
+  await removeIfThere(folder, name);
+  await removeIfThere(folder, `.${name}.new`);
 }
 
 /** The bytes of one of our files, or null when it does not exist. */
@@ -69,7 +81,12 @@ export async function removeIfThere(folder: Folder, name: string): Promise<void>
 export async function ensureFolder(parent: Folder, name: string): Promise<Folder> {
   const existing = await absentAsNull(parent.openFolder(name));
   if (existing !== null) return existing;
-  await parent.makeFolder(name, 0o700);
+  try {
+    await parent.makeFolder(name, 0o700);
+  } catch (error) {
+    // Another run of ours, on another server, was faster.
+    if (!(error instanceof SystemError && error.code === "EEXIST")) throw error;
+  }
   await parent.sync();
   return parent.openFolder(name);
 }

@@ -43,6 +43,8 @@ const EntrySchema = v.variant("kind", [
     /** Whether the server ran when it was found: it ends so. */
     wasRunning: v.boolean(),
     keepStopped: v.boolean(),
+    /** Whether it is to run in the end; absent in older journals: as it was found, unless kept stopped. */
+    endsRunning: v.exactOptional(v.boolean()),
     /** For an undo: the run that it undoes. */
     undoes: v.exactOptional(v.string()),
   }),
@@ -83,6 +85,8 @@ export class Journal {
   readonly id: string;
   readonly #folder: Folder;
   readonly #entries: Entry[];
+  /** A line may stand there in half: the whole file is written anew before anything is added. */
+  #torn = false;
 
   private constructor(id: string, folder: Folder, entries: Entry[]) {
     this.id = id;
@@ -106,10 +110,27 @@ export class Journal {
     return new Journal(run.id, folder, [...run.entries]);
   }
 
-  /** Durable when it returns. */
+  /** Durable when it returns. When it throws, the step has not been noted and must not be taken. */
   async note(entry: Entry): Promise<void> {
-    await appendLine(this.#folder, FILE, JSON.stringify(entry));
+    const torn = this.#torn;
+    this.#torn = true;
+    if (torn) await writeDurably(this.#folder, FILE, wholeJournal([...this.#entries, entry]));
+    else await appendLine(this.#folder, FILE, JSON.stringify(entry));
+    this.#torn = false;
     this.#entries.push(entry);
+  }
+
+  /**
+   * Notes what has happened already and cannot be taken back: it counts from here on whether or not it could be
+   * written (the throw says which), and the next line brings it along.
+   */
+  async noteDone(entry: Entry): Promise<void> {
+    try {
+      await this.note(entry);
+    } catch (error) {
+      this.#entries.push(entry);
+      throw error;
+    }
   }
 
   get entries(): readonly Entry[] {
@@ -122,20 +143,33 @@ export class Journal {
 }
 
 /**
- * Every run, newest first. A last line that was cut off in the middle is as if it had not been begun: its step
- * had not been taken. Anything else that cannot be read throws `JOURNAL_DAMAGED`.
+ * Every run that can be read, newest first; names of the others apart: one journal that cannot be understood must
+ * not stand in the way of every other server. A last line that was cut off in the middle is as if it had not been
+ * begun: its step had not been taken.
  */
-export async function listRuns(state: StateDirectory): Promise<RunRecord[]> {
+export async function listRuns(
+  state: StateDirectory,
+): Promise<{ readonly runs: readonly RunRecord[]; readonly damaged: readonly string[] }> {
   const names = (await state.runs.list()).filter((name) => RUN_NAME.test(name)).sort();
   const runs: RunRecord[] = [];
+  const damaged: string[] = [];
   for (const id of names.reverse()) {
-    const run = await readRun(state, id);
-    if (run !== null) runs.push(run);
+    try {
+      const run = await readRun(state, id);
+      if (run !== null) runs.push(run);
+    } catch (error) {
+      if (!(error instanceof ProblemError && error.problem.code === "JOURNAL_DAMAGED")) throw error;
+      damaged.push(id);
+    }
   }
-  return runs;
+  // Names tell seconds only.
+  return { runs: runs.sort((a, b) => b.begun.at - a.begun.at), damaged };
 }
 
-/** A run by its name; null when there is none, or when not even its first line was durable. */
+/**
+ * A run by its name; null when there is none, or when not even its first line was durable. Throws
+ * `JOURNAL_DAMAGED` for one that cannot be understood.
+ */
 export async function readRun(state: StateDirectory, id: string): Promise<RunRecord | null> {
   if (!RUN_NAME.test(id)) return null;
   const folder = await absentAsNull(state.runs.openFolder(id));

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { Secret } from "../model/secret.ts";
 import type { NewCredentials } from "../model/settings.ts";
-import { readIfThere, removeIfThere, writeDurably } from "./durable.ts";
+import { readIfThere, removeWithRemains, writeDurably } from "./durable.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 /**
@@ -13,12 +13,15 @@ export interface ParkedCredentials {
   readonly credentials: NewCredentials;
   /** The run that obtained them. */
   readonly run: string;
+  /** Whether their account may have the server: the owner's own, or one that was agreed to. */
+  readonly accepted: boolean;
 }
 
 const ParkedSchema = v.object({
   version: v.literal(1),
   deviceId: v.string(),
   run: v.string(),
+  accepted: v.boolean(),
   token: v.pipe(v.string(), v.nonEmpty()),
   username: v.string(),
   mail: v.string(),
@@ -30,7 +33,8 @@ export async function parkCredentials(
   parked: ParkedCredentials,
 ): Promise<void> {
   const { token, username, mail } = parked.credentials;
-  const content = { version: 1, deviceId, run: parked.run, token: token.reveal(), username, mail };
+  const { run, accepted } = parked;
+  const content = { version: 1, deviceId, run, accepted, token: token.reveal(), username, mail };
   await writeDurably(state.parked, fileName(deviceId), new TextEncoder().encode(JSON.stringify(content)));
 }
 
@@ -46,12 +50,12 @@ export async function parkedCredentials(
     new TextDecoder().decode(bytes),
   );
   if (!parsed.success || parsed.output.deviceId !== deviceId) return null;
-  const { token, username, mail, run } = parsed.output;
-  return { credentials: { token: new Secret(token), username, mail }, run };
+  const { token, username, mail, run, accepted } = parsed.output;
+  return { credentials: { token: new Secret(token), username, mail }, run, accepted };
 }
 
 export async function removeParked(state: StateDirectory, deviceId: string): Promise<void> {
-  await removeIfThere(state.parked, fileName(deviceId));
+  await removeWithRemains(state.parked, fileName(deviceId));
   await state.parked.sync();
 }
 

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ProblemError } from "../model/problem.ts";
 import type { Folder, World } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
@@ -74,7 +74,7 @@ async function makeMissing(world: StateWorld, path: string): Promise<void> {
   // The parent may be reached through a link (a distribution's /var); the new folder itself never is.
   const folder = await world.files.openFolder(await world.files.realPath(parent));
   try {
-    await folder.makeFolder(path.slice(parent.length).replace(/^\/+/, ""), 0o700);
+    await folder.makeFolder(basename(path), 0o700);
     await folder.sync();
   } catch (error) {
     if (!(error instanceof SystemError && error.code === "EEXIST")) throw error;

@@ -1,11 +1,12 @@
 import { readlinkSync } from "node:fs";
 import { relative } from "node:path";
 import { expect, test } from "vitest";
+import type { World } from "../../src/world/world.ts";
 import { type Effect, watchedWorld } from "../support/faulty-world.ts";
 import { withMoreBytes } from "../support/folder-image.ts";
 import { digestOfState, type MachineState, type SimulatedMachine } from "../support/simulated-world.ts";
-import { COMMANDS, labelled, type Scene, sceneOf } from "./every-effect.ts";
-import { waysOutOf } from "./way-out.ts";
+import { COMMANDS, labelled, sceneOf } from "./every-effect.ts";
+import { undone, waysOutOf } from "./way-out.ts";
 
 /**
  * A process that dies before an effect leaves exactly what a process that lives has at that moment: nothing of it
@@ -17,21 +18,23 @@ interface Death {
   readonly left: MachineState;
 }
 
-async function deathsIn(scene: Scene): Promise<Death[]> {
-  const { machine } = scene;
+async function deathsIn(
+  machine: SimulatedMachine,
+  play: (world: World) => Promise<unknown>,
+): Promise<Death[]> {
   const deaths = new Map<string, Death>();
   const keep = (at: string, left: MachineState) => {
     const digest = digestOfState(left);
     if (!deaths.has(digest)) deaths.set(digest, { at, left });
   };
   const world = watchedWorld(machine.world, (effect) => {
-    const at = `effect ${effect.index} of ${scene.effects.length} (${effect.name})`;
+    const at = `effect ${effect.index} (${effect.name})`;
     const left = machine.save();
     keep(`before ${at}`, left);
     const half = halfWritten(machine, left, effect);
     if (half !== null) keep(`in the middle of ${at}`, half);
   });
-  await scene.perform(world);
+  await play(world);
   keep("after the last effect", machine.save());
   return [...deaths.values()];
 }
@@ -53,16 +56,47 @@ function halfWritten(
 for (const command of COMMANDS) {
   test(`${command}: wherever the process dies, status says so, undo and the next reset settle it, and no new sign-in is lost`, async () => {
     const scene = await sceneOf(command);
-    const deaths = await deathsIn(scene);
+    const deaths = await deathsIn(scene.machine, (world) => scene.perform(world));
     expect(deaths.length).toBeGreaterThan(30);
     const demandWaysOut = waysOutOf(scene);
     for (const { at, left } of deaths) {
       scene.machine.restore(left);
       await labelled(`died ${at}`, demandWaysOut);
+      scene.machine.kill();
+      scene.machine.start();
+      await labelled(`the machine was started again after a death ${at}`, demandWaysOut);
     }
   });
 }
 
-test("what a death left is settled even if the process that settles it dies as well", async () => {
-  // filled in below
-});
+for (const command of ["reset", "reset with a code"] as const) {
+  test(`${command}: when the process that settles a cut-off run dies as well, the next one still settles it`, async () => {
+    const scene = await sceneOf(command);
+    const { machine } = scene;
+    const first = await deathsIn(machine, (world) => scene.perform(world));
+    const demandWaysOut = waysOutOf(scene);
+    const byLastLine = new Map(first.map((death) => [lastLineOf(death.left), death]));
+    expect([...byLastLine.keys()]).toEqual(
+      expect.arrayContaining(["stopping", "writing", "written", "started"]),
+    );
+    for (const death of byLastLine.values()) {
+      machine.restore(death.left);
+      const second = await deathsIn(machine, (world) => undone(machine, world));
+      for (const { at, left } of second) {
+        machine.restore(left);
+        await labelled(`died ${death.at}, and undo ${at}`, demandWaysOut);
+      }
+    }
+  });
+}
+
+/** The kind of the last whole line in the only journal there is; null: no journal, or half a line. */
+function lastLineOf({ folder }: MachineState): string | null {
+  const [journal] = [...folder].filter(([path]) => path.endsWith("/journal.jsonl"));
+  const lines = Buffer.from(journal?.[1].bytes ?? [])
+    .toString("utf8")
+    .split("\n");
+  return lines.at(-1) === "" && lines.length > 1
+    ? (JSON.parse(lines.at(-2) ?? "") as { kind: string }).kind
+    : null;
+}

@@ -7,6 +7,7 @@ import { digestOf } from "../support/folder-image.ts";
 import { optionsFor } from "../support/recorded-session.ts";
 import { digestOfState, type SimulatedMachine } from "../support/simulated-world.ts";
 import {
+  demandTidy,
   demandUntouched,
   freshToken,
   labelled,
@@ -75,8 +76,9 @@ async function demandUndone(scene: Scene): Promise<void> {
   demandSettled(machine);
 }
 
-async function undone(machine: SimulatedMachine): Promise<Result> {
-  const { result } = await performed(machine, machine.world, "undo", (session) =>
+/** `undo --yes`. */
+export async function undone(machine: SimulatedMachine, world = machine.world): Promise<Result> {
+  const { result } = await performed(machine, world, "undo", (session) =>
     undo(session, undefined, { ...optionsFor(machine), oldSignIn: false }),
   );
   return result;
@@ -104,6 +106,7 @@ async function demandHealed(scene: Scene): Promise<void> {
   if (needed) expect(token, "what was parked is used").toBe(fresh);
   expect(parkedToken(machine)).toBeNull();
   demandSettled(machine);
+  demandTidy(machine);
 }
 
 /** The new sign-in of the scene's run, where it was put into the settings or parked before the run ended. */

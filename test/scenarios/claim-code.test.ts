@@ -105,23 +105,26 @@ describe.concurrent("at a terminal", () => {
     ["pretty", "ru", []],
     ["plain", "en", ["--accessible"]],
     ["plain", "ru", ["--accessible"]],
-  ] as const)("a hidden prompt explains, asks for the code, and shows nothing of it (%s, %s)", async (_, language, more) => {
-    await onStage({}, async (stage) => {
-      const words = WORDS[language];
-      const run = stage.atTerminal(["reset", "--lang", language, ...more]);
-      await run.printed("https://plex.tv/claim");
-      await run.printed(words.code);
-      run.type(`${await stage.plexTv.issueClaimCode(USER)}\r`);
-      await run.printed(words.plan);
-      run.type(more.length > 0 ? `${words.yes}\r` : "y");
-      const ended = await run.end();
-      demandEnd(ended, 0);
-      demandLanguage(ended.stdout, language);
-      expect(await stage.isHealed()).toBe(true);
-      // Nothing that was said is drawn over for a screen reader.
-      if (more.length > 0) expect(ended.stdout).not.toMatch(/\u001b\[(?:\d*A|\?25)/);
-    });
-  });
+  ] as const)(
+    "a hidden prompt explains, asks for the code, and shows nothing of it (%s, %s)",
+    async (_, language, more) => {
+      await onStage({}, async (stage) => {
+        const words = WORDS[language];
+        const run = stage.atTerminal(["reset", "--lang", language, ...more]);
+        await run.printed("https://plex.tv/claim");
+        await run.printed(words.code);
+        run.type(`${await stage.plexTv.issueClaimCode(USER)}\r`);
+        await run.printed(words.plan);
+        run.type(more.length > 0 ? `${words.yes}\r` : "y");
+        const ended = await run.end();
+        demandEnd(ended, 0);
+        demandLanguage(ended.stdout, language);
+        expect(await stage.isHealed()).toBe(true);
+        // Nothing that was said is drawn over for a screen reader.
+        if (more.length > 0) expect(ended.stdout).not.toMatch(/\u001b\[(?:\d*A|\?25)/);
+      });
+    },
+  );
 
   test("Enter alone goes on without a code, and no to the plan changes nothing", async () => {
     await onStage({}, async (stage) => {
@@ -138,18 +141,21 @@ describe.concurrent("at a terminal", () => {
     });
   });
 
-  test.each([[[]], [["--accessible"]]])("Ctrl-C at the prompt ends it, with nothing changed %j", async (more) => {
-    await onStage({}, async (stage) => {
-      const before = standing(stage);
-      const run = stage.atTerminal(["reset", "--lang", "en", ...more]);
-      await run.printed(WORDS.en.code);
-      run.type("\u0003");
-      const ended = await run.end();
-      demandEnd(ended, 130);
-      expect(ended.stdout).toContain("INTERRUPTED");
-      expect(standing(stage)).toEqual(before);
-    });
-  });
+  test.each([[[]], [["--accessible"]]])(
+    "Ctrl-C at the prompt ends it, with nothing changed %j",
+    async (more) => {
+      await onStage({}, async (stage) => {
+        const before = standing(stage);
+        const run = stage.atTerminal(["reset", "--lang", "en", ...more]);
+        await run.printed(WORDS.en.code);
+        run.type("\u0003");
+        const ended = await run.end();
+        demandEnd(ended, 130);
+        expect(ended.stdout).toContain("INTERRUPTED");
+        expect(standing(stage)).toEqual(before);
+      });
+    },
+  );
 
   test("a reset of a server that works is asked for first", async () => {
     await onStage({ state: "signed-in" }, async (stage) => {
@@ -166,7 +172,14 @@ describe.concurrent("at a terminal", () => {
     await onStage({}, async (stage) => {
       await stage.plexTv.addAccount("bob", "bob@example.com");
       const before = standing(stage);
-      const run = stage.atTerminal(["reset", "--accessible", "--lang", "en", "--claim-code-file", await stage.codeFile("bob")]);
+      const run = stage.atTerminal([
+        "reset",
+        "--accessible",
+        "--lang",
+        "en",
+        "--claim-code-file",
+        await stage.codeFile("bob"),
+      ]);
       await run.printed(WORDS.en.plan);
       run.type("y\r");
       await run.printed("Change the owner?");
@@ -231,7 +244,12 @@ describe.concurrent.skipIf(process.getuid?.() !== 0)("for an account that may no
   test("status says so, with the exact line to type", async () => {
     await onStage({}, async (stage) => {
       const env = openForAll(stage);
-      const ended = await inBothLanguages(stage, ["status"], { exitCode: 0, code: "OK" }, { env, uid: NOBODY });
+      const ended = await inBothLanguages(
+        stage,
+        ["status"],
+        { exitCode: 0, code: "OK" },
+        { env, uid: NOBODY },
+      );
       const [server] = ended.result["servers"] as Record<string, string>[];
       expect(server).toMatchObject({ state: "unknown", reason: "NEEDS_PRIVILEGE" });
       const typed = await typedAsRoot(stage, server?.["line"] ?? "");
@@ -246,7 +264,12 @@ describe.concurrent.skipIf(process.getuid?.() !== 0)("for an account that may no
       const code = await stage.plexTv.issueClaimCode(USER);
       const env = { ...openForAll(stage), PLEX_CLAIM: code };
       const options = { env, uid: NOBODY };
-      const ended = await inBothLanguages(stage, ["reset", "--yes"], { exitCode: 3, code: "NEEDS_PRIVILEGE" }, options);
+      const ended = await inBothLanguages(
+        stage,
+        ["reset", "--yes"],
+        { exitCode: 3, code: "NEEDS_PRIVILEGE" },
+        options,
+      );
       expect(standing(stage)).toEqual(before);
       const { line } = ended.result["problem"] as { line: string };
       expect(line).toMatch(/^printf %s "\$PLEX_CLAIM" \| sudo env PLEX_RECLAIM_\S+.* --claim-code-file -$/s);
@@ -263,7 +286,9 @@ describe.concurrent.skipIf(process.getuid?.() !== 0)("for an account that may no
   async function typedAsRoot(stage: Stage, line: string, env: Record<string, string> = {}) {
     const programs = join(stage.folder, "programs");
     mkdirSync(programs, { recursive: true });
-    writeFileSync(join(programs, "sudo"), '#!/bin/sh\nexec env -i PATH=/usr/bin:/bin "$@"\n', { mode: 0o755 });
+    writeFileSync(join(programs, "sudo"), '#!/bin/sh\nexec env -i PATH=/usr/bin:/bin "$@"\n', {
+      mode: 0o755,
+    });
     return stage.type(line, { ...env, PATH: `${programs}:/usr/bin:/bin` });
   }
 });

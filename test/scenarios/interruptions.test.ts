@@ -3,7 +3,17 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { demandLanguage } from "../support/both-languages.ts";
 import { slowPlexTv } from "../support/slow-plex-tv.ts";
-import { demandEnd, type Ended, eventually, noteOf, notesOf, onStage, type Performance, type Stage } from "../support/stage.ts";
+import {
+  demandEnd,
+  type Ended,
+  eventually,
+  exists,
+  noteOf,
+  notesOf,
+  onStage,
+  type Performance,
+  type Stage,
+} from "../support/stage.ts";
 
 /** A server that needs long enough for its stop and its start to be met in the middle of them. */
 const SLOW = { behaviour: { startMs: 800, stopMs: 800 } };
@@ -14,7 +24,6 @@ const CUTS: Record<string, Cut> = {
   "Ctrl-C": (run) => run.kill("SIGINT"),
   termination: (run) => run.kill("SIGTERM"),
   "a hang-up": (run) => run.kill("SIGHUP"),
-  "a closed output": (run) => run.closeOutput(),
 };
 
 /** What stands in the settings but for the counter that the server moves by itself. */
@@ -57,10 +66,9 @@ async function demandParkedAreUsed(stage: Stage): Promise<void> {
   expect(parked(stage)).toBeNull();
 }
 
-function demandInterrupted(ended: Ended, cut: string, expected: object): void {
-  expect(ended.exitCode, ended.stdout + ended.stderr).toBe(130);
-  // Nobody read what was said when the output was closed.
-  if (cut !== "a closed output") expect(ended.result).toMatchObject({ code: "INTERRUPTED", ...expected });
+function demandInterrupted(ended: Ended, expected: object): void {
+  demandEnd(ended, 130, "INTERRUPTED");
+  expect(ended.result).toMatchObject(expected);
 }
 
 for (const [cut, meet] of Object.entries(CUTS)) {
@@ -71,7 +79,7 @@ for (const [cut, meet] of Object.entries(CUTS)) {
         const run = stage.begin(["reset", "--yes", "--json"]);
         await run.reached("stop");
         meet(run);
-        demandInterrupted(await run.end(), cut, { state: "put-back", credentials: "none" });
+        demandInterrupted(await run.end(), { state: "put-back", credentials: "none" });
         expect(steady(stage.settings)).toBe(before);
         await demandSettled(stage);
       });
@@ -83,7 +91,7 @@ for (const [cut, meet] of Object.entries(CUTS)) {
         const run = stage.begin(["reset", "--yes", "--json"]);
         await run.reached("start");
         meet(run);
-        demandInterrupted(await run.end(), cut, { state: "put-back", credentials: "none" });
+        demandInterrupted(await run.end(), { state: "put-back", credentials: "none" });
         expect(steady(stage.settings)).toBe(before);
         await demandSettled(stage);
       });
@@ -98,9 +106,9 @@ for (const [cut, meet] of Object.entries(CUTS)) {
           const run = stage.begin(args, { env: { PLEX_RECLAIM_PLEXTV_URL: slow.url } });
           await slow.holds;
           meet(run);
-          if (cut !== "a closed output") await run.printed("INTERRUPT_SEEN");
+          await run.printed("INTERRUPT_SEEN");
           slow.letGo();
-          demandInterrupted(await run.end(), cut, { state: "put-back", credentials: "parked" });
+          demandInterrupted(await run.end(), { state: "put-back", credentials: "parked" });
         } finally {
           slow.close();
         }
@@ -122,7 +130,7 @@ describe.concurrent("Ctrl-C", () => {
       const run = stage.begin(["reset", "--yes", "--json", "--claim-code-file", code]);
       await run.printed("WAITING_FOR_PLEXTV");
       run.kill("SIGINT");
-      demandInterrupted(await run.end(), "Ctrl-C", { state: "nothing-changed" });
+      demandInterrupted(await run.end(), { state: "nothing-changed" });
       expect({ settings: stage.settings, process: stage.process }).toEqual(before);
       await stage.plexTv.setMode({ kind: "normal" });
       demandEnd(await stage.json(["reset", "--yes", "--claim-code-file", code]), 0, "OK");
@@ -139,7 +147,11 @@ describe.concurrent("Ctrl-C", () => {
         run.kill("SIGINT");
         const ended = await run.end();
         // A signal may arrive when the short steps are over; then it meets the start.
-        expect([ended.exitCode, ended.result["code"], ended.result["state"]]).toEqual([130, "INTERRUPTED", "put-back"]);
+        expect([ended.exitCode, ended.result["code"], ended.result["state"]]).toEqual([
+          130,
+          "INTERRUPTED",
+          "put-back",
+        ]);
         const isParked = ended.result["credentials"] === "parked";
         if (step === "stop") expect(isParked).toBe(true);
         if (step === "start") expect(isParked).toBe(false);
@@ -166,28 +178,33 @@ describe.concurrent("Ctrl-C", () => {
     });
   });
 
-  test.each(["en", "ru"] as const)("is answered in words, and typed twice it does no harm (%s)", async (language) => {
-    await onStage(SLOW, async (stage) => {
-      const before = steady(stage.settings);
-      const run = stage.begin(["reset", "--yes", "--lang", language]);
-      await eventually(() => stage.server.processes().length === 0, "a stopped server");
-      run.kill("SIGINT");
-      run.kill("SIGINT");
-      const ended = await run.end();
-      demandEnd(ended, 130);
-      demandLanguage(ended.stdout + ended.stderr, language);
-      expect(ended.stderr).toContain("(INTERRUPTED)");
-      expect(steady(stage.settings)).toBe(before);
-      await demandSettled(stage);
-    });
-  });
+  test.each(["en", "ru"] as const)(
+    "is answered in words, and typed twice it does no harm (%s)",
+    async (language) => {
+      await onStage(SLOW, async (stage) => {
+        const before = steady(stage.settings);
+        const run = stage.begin(["reset", "--yes", "--lang", language]);
+        await eventually(() => stage.server.processes().length === 0, "a stopped server");
+        run.kill("SIGINT");
+        run.kill("SIGINT");
+        const ended = await run.end();
+        demandEnd(ended, 130);
+        demandLanguage(ended.stdout + ended.stderr, language);
+        expect(ended.stderr).toContain("(INTERRUPTED)");
+        expect(steady(stage.settings)).toBe(before);
+        await demandSettled(stage);
+      });
+    },
+  );
 
   test("at the terminal does not hit the commands of the user", async () => {
     await onStage({ behaviour: { startMs: 100, stopMs: 100 } }, async (stage) => {
       const before = steady(stage.settings);
       const done = join(stage.folder, "the-stop-command-went-through");
       const stop = `sleep 1; ${stage.server.stopLine}; : >'${done}'`;
-      const run = stage.atTerminal(["reset", "--yes", "--lang", "en"], { env: { PLEX_RECLAIM_STOP_COMMAND: stop } });
+      const run = stage.atTerminal(["reset", "--yes", "--lang", "en"], {
+        env: { PLEX_RECLAIM_STOP_COMMAND: stop },
+      });
       await run.printed("Stopping the server");
       run.type("\u0003");
       demandEnd(await run.end(), 130);
@@ -215,11 +232,60 @@ describe.concurrent("Ctrl-C", () => {
   });
 });
 
+/** Noticed when the next line is written: nobody is told anything any more, and the server is settled all the same. */
+describe.concurrent("a closed output", () => {
+  test.each(["json", "text"])("while the server stops: it is as it was found (%s)", async (format) => {
+    await onStage(SLOW, async (stage) => {
+      const before = steady(stage.settings);
+      const run = stage.begin(["reset", "--yes", ...(format === "json" ? ["--json"] : ["--lang", "en"])]);
+      await run.printed(format === "json" ? '"step":"stop"' : "Stopping the server");
+      run.closeOutput();
+      expect((await run.end()).exitCode).toBe(130);
+      expect(steady(stage.settings)).toBe(before);
+      await demandSettled(stage);
+    });
+  });
+
+  test("while the server starts: the change is through", async () => {
+    await onStage(SLOW, async (stage) => {
+      const run = stage.begin(["reset", "--yes", "--json"]);
+      await run.reached("start");
+      run.closeOutput();
+      expect((await run.end()).exitCode).toBe(0);
+      expect(stage.token).toBeNull();
+      await demandSettled(stage);
+    });
+  });
+
+  test("while the code is exchanged: the new sign-in is kept, and the next command writes it", async () => {
+    await onStage(SLOW, async (stage) => {
+      const before = steady(stage.settings);
+      const slow = await slowPlexTv(stage.plexTv.url);
+      try {
+        const args = ["reset", "--yes", "--json", "--claim-code-file", await stage.codeFile()];
+        const run = stage.begin(args, { env: { PLEX_RECLAIM_PLEXTV_URL: slow.url } });
+        await slow.holds;
+        run.closeOutput();
+        slow.letGo();
+        expect((await run.end()).exitCode).toBe(130);
+      } finally {
+        slow.close();
+      }
+      expect(steady(stage.settings)).toBe(before);
+      await demandSettled(stage);
+      await demandParkedAreUsed(stage);
+    });
+  });
+});
+
 /** The program dies as it is: nothing is told, nothing is put back. */
 describe.concurrent("kill -9", () => {
   async function killedAt(stage: Stage, step: string, args: readonly string[]): Promise<void> {
-    const run = stage.begin([...args, "--json"]);
+    const asked = join(stage.folder, "the-stop-was-asked-for");
+    const env = { PLEX_RECLAIM_STOP_COMMAND: `${stage.server.stopLine}; : >'${asked}'` };
+    const run = stage.begin([...args, "--json"], { env });
     await run.reached(step);
+    if (step === "stop") await eventually(() => exists(asked), "a stop command");
     run.kill("SIGKILL");
     await run.end();
     const seen = await stage.json(["status"]);
@@ -281,19 +347,22 @@ describe.concurrent("kill -9", () => {
     });
   });
 
-  test.each(["en", "ru"] as const)("is reported by status in words, which settles nothing (%s)", async (language) => {
-    await onStage(SLOW, async (stage) => {
-      await killedAt(stage, "stop", ["reset", "--yes"]);
-      await eventually(() => !stage.server.running, "a stopped server");
-      const seen = await stage.run(["status", "--lang", language]);
-      demandEnd(seen, 0);
-      demandLanguage(seen.stdout + seen.stderr, language);
-      expect(seen.stderr).toContain("plex-reclaim undo");
-      expect(stage.server.running).toBe(false);
-      const settled = await stage.run(["undo", "--yes", "--lang", language]);
-      expect([0, 6]).toContain(settled.exitCode);
-      demandLanguage(settled.stdout + settled.stderr, language);
-      await demandSettled(stage);
-    });
-  });
+  test.each(["en", "ru"] as const)(
+    "is reported by status in words, which settles nothing (%s)",
+    async (language) => {
+      await onStage(SLOW, async (stage) => {
+        await killedAt(stage, "stop", ["reset", "--yes"]);
+        await eventually(() => !stage.server.running, "a stopped server");
+        const seen = await stage.run(["status", "--lang", language]);
+        demandEnd(seen, 0);
+        demandLanguage(seen.stdout + seen.stderr, language);
+        expect(seen.stderr).toContain("plex-reclaim undo");
+        expect(stage.server.running).toBe(false);
+        const settled = await stage.run(["undo", "--yes", "--lang", language]);
+        expect([0, 6]).toContain(settled.exitCode);
+        demandLanguage(settled.stdout + settled.stderr, language);
+        await demandSettled(stage);
+      });
+    },
+  );
 });

@@ -29,10 +29,23 @@ const FAILURES: Record<string, Failure> = {
     codeIs: GOOD,
     inWords: true,
   },
-  "has its answer lost": { mode: { kind: "answer-lost" }, code: "EXCHANGE_OUTCOME_UNKNOWN", codeIs: SPENT, inWords: true },
-  "has its answer cut off": { mode: { kind: "cut-off-body" }, code: "EXCHANGE_OUTCOME_UNKNOWN", codeIs: SPENT },
+  "has its answer lost": {
+    mode: { kind: "answer-lost" },
+    code: "EXCHANGE_OUTCOME_UNKNOWN",
+    codeIs: SPENT,
+    inWords: true,
+  },
+  "has its answer cut off": {
+    mode: { kind: "cut-off-body" },
+    code: "EXCHANGE_OUTCOME_UNKNOWN",
+    codeIs: SPENT,
+  },
   "gives an empty token": { mode: { kind: "empty-token" }, code: "PLEXTV_NONSENSE", codeIs: SPENT },
-  "is a captive portal at the exchange": { mode: { kind: "captive-portal" }, code: "PLEXTV_NONSENSE", codeIs: SPENT },
+  "is a captive portal at the exchange": {
+    mode: { kind: "captive-portal" },
+    code: "PLEXTV_NONSENSE",
+    codeIs: SPENT,
+  },
   "is a captive portal that redirects": {
     mode: { kind: "captive-portal", redirect: true },
     code: "PLEXTV_NONSENSE",
@@ -185,7 +198,10 @@ describe.concurrent("with --offline", () => {
     await onStage({}, async (stage) => {
       await stage.plexTv.forgetRequests();
       const before = standing(stage);
-      await inBothLanguages(stage, async () => [...(await reset(stage)), "--offline"], { exitCode: 3, code: "OFFLINE" });
+      await inBothLanguages(stage, async () => [...(await reset(stage)), "--offline"], {
+        exitCode: 3,
+        code: "OFFLINE",
+      });
       const ours = (await stage.plexTv.requests()).filter(({ path }) => !path.includes("features"));
       expect(ours).toEqual([]);
       expect(standing(stage)).toEqual(before);

@@ -4,12 +4,23 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parsePreferences } from "../../src/standins/preferences.ts";
 import { playInBothLanguages } from "../support/both-languages.ts";
-import { demandEnd, eventually, exists, noteOf, notesOf, onStage, type Stage, tokenIn } from "../support/stage.ts";
+import {
+  demandEnd,
+  eventually,
+  exists,
+  noteOf,
+  notesOf,
+  onStage,
+  type Stage,
+  tokenIn,
+} from "../support/stage.ts";
 
 /** Every setting but the four and the counter that the server itself moves, in their order. */
 function others(settings: string): [string, string][] {
   const all = parsePreferences(Buffer.from(settings)) ?? new Map<string, string>();
-  return [...all].filter(([name]) => !/^PlexOnline(?:Token|Username|Mail|Home)$|^PubSubServerPing$/.test(name));
+  return [...all].filter(
+    ([name]) => !/^PlexOnline(?:Token|Username|Mail|Home)$|^PubSubServerPing$/.test(name),
+  );
 }
 
 async function reset() {
@@ -42,7 +53,11 @@ describe.concurrent("a locked-out server", () => {
         expect(stage.settings).not.toContain(" PlexOnlineHome=");
         expect(lstatSync(stage.server.settingsPath).mode & 0o7777).toBe(0o600);
         if (ended.lines.length === 0) return;
-        expect(ended.result).toMatchObject({ ownerChanged: false, server: expect.any(String), run: expect.any(String) });
+        expect(ended.result).toMatchObject({
+          ownerChanged: false,
+          server: expect.any(String),
+          run: expect.any(String),
+        });
         const criteria = ended.result["criteria"] as { result: string }[];
         expect(criteria.map(({ result }) => result)).toEqual(["met", "met", "met"]);
       },
@@ -65,17 +80,20 @@ describe.concurrent("a locked-out server", () => {
   });
 
   test("keeps every other setting, and nothing is left lying in its folder", async () => {
-    await onStage({ settings: { home: true, others: { LastAutomaticMappedPort: "0", ButlerTaskX: "a\n&<>'" } } }, async (stage) => {
-      const before = others(stage.settings);
-      const entries = readdirSync(stage.server.dataFolder).sort();
-      demandEnd(await stage.json((await resetWithCode(stage)).args), 0, "OK");
-      expect(others(stage.settings)).toEqual(before);
-      expect(readdirSync(stage.server.dataFolder).sort()).toEqual(entries);
-    });
+    await onStage(
+      { settings: { home: true, others: { LastAutomaticMappedPort: "0", ButlerTaskX: "a\n&<>'" } } },
+      async (stage) => {
+        const before = others(stage.settings);
+        const entries = readdirSync(stage.server.dataFolder).sort();
+        demandEnd(await stage.json((await resetWithCode(stage)).args), 0, "OK");
+        expect(others(stage.settings)).toEqual(before);
+        expect(readdirSync(stage.server.dataFolder).sort()).toEqual(entries);
+      },
+    );
   });
 
   test("is healed for an owner whose name and address hold any character", async () => {
-    const owner = { username: `O'Hara "<&>" Ünï 名 ${"\u{1F600}"}`, email: "o'hara+\"x\"&y@example.com" };
+    const owner = { username: `O'Hara "<&>" Ünï 名 ${"\u{1F600}"}`, email: 'o\'hara+"x"&y@example.com' };
     await onStage({ owner }, async (stage) => {
       const ended = await stage.json((await resetWithCode(stage)).args);
       demandEnd(ended, 0, "OK");
@@ -109,7 +127,9 @@ describe.concurrent("a locked-out server", () => {
       async call(stage) {
         const { args } = await resetWithCode(stage);
         // Once the exchange is through, the owner signs out everywhere again.
-        void eventually(async () => (await stage.exchanges()) > 0, "an exchange").then(() => stage.server.lockOut());
+        void eventually(async () => (await stage.exchanges()) > 0, "an exchange").then(() =>
+          stage.server.lockOut(),
+        );
         return { args };
       },
       ending: { exitCode: 6, code: "NOT_USABLE" },
@@ -322,7 +342,12 @@ test.concurrent("an older settings file in the way of nothing is never made: no 
     demandEnd(ended, 0, "OK");
     expect(exists(join(stage.folder, "home"))).toBe(false);
     expect(notesOf(ended)).not.toContain("ROLL_BACK_PROBLEM");
-    expect(readdirSync(stage.stateDirectory).sort()).toEqual(["backups", "exchanges.jsonl", "parked", "runs"]);
+    expect(readdirSync(stage.stateDirectory).sort()).toEqual([
+      "backups",
+      "exchanges.jsonl",
+      "parked",
+      "runs",
+    ]);
     expect(readdirSync(join(stage.stateDirectory, "parked"))).toEqual([]);
   });
 });

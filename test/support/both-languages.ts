@@ -12,8 +12,8 @@ export interface Ending {
 }
 
 /**
- * Runs a command that changes nothing as text and as JSON in both languages, one after the other: each ends as it
- * must, each text is in one language, and the JSON is the same. Answers the JSON. `args` may be made anew for each.
+ * Runs a command that changes nothing as text in both languages and as JSON, one after the other: each ends as it
+ * must, and each text is in one language. Answers the JSON. `args` may be made anew for each.
  */
 export async function inBothLanguages(
   stage: Stage,
@@ -25,11 +25,9 @@ export async function inBothLanguages(
   for (const language of ["en", "ru"] as const) {
     demandText(await stage.run([...(await fresh()), "--lang", language], options), ending, language);
   }
-  const english = await stage.json([...(await fresh()), "--lang", "en"], options);
-  const russian = await stage.json([...(await fresh()), "--lang", "ru"], options);
-  demandEnd(english, ending.exitCode, ending.code);
-  expect(unnamed(stage, russian)).toEqual(unnamed(stage, english));
-  return english;
+  const json = await stage.json(await fresh(), options);
+  demandEnd(json, ending.exitCode, ending.code);
+  return json;
 }
 
 /** A scenario that changes something, so that each performance of it needs a stage of its own. */
@@ -42,21 +40,45 @@ export interface Scenario {
   after(stage: Stage, ended: Ended): Promise<void>;
 }
 
-/** Plays a scenario four times at once: as text and as JSON, in English and in Russian. */
+/** Plays a scenario three times at once: as text in English and in Russian, and as JSON. */
 export async function playInBothLanguages(scenario: Scenario): Promise<void> {
-  const shown: unknown[] = [];
-  const play = (json: boolean, language: Language) =>
-    onStage(scenario.stage, async (stage) => {
-      const { args, options } = await scenario.call(stage);
-      const ended = await stage.run([...args, "--lang", language, ...(json ? ["--json"] : [])], options);
-      if (json) {
-        demandEnd(ended, scenario.ending.exitCode, scenario.ending.code);
-        shown.push(unnamed(stage, ended));
-      } else demandText(ended, scenario.ending, language);
-      await scenario.after(stage, ended);
+  const { stage, ending } = scenario;
+  const play = (options: readonly string[], demand: (ended: Ended) => void) =>
+    onStage(stage, async (set) => {
+      const { args, options: call } = await scenario.call(set);
+      const ended = await set.run([...args, ...options], call);
+      demand(ended);
+      await scenario.after(set, ended);
     });
-  await Promise.all([play(true, "en"), play(true, "ru"), play(false, "en"), play(false, "ru")]);
-  expect(shown[0]).toEqual(shown[1]);
+  await Promise.all([
+    play(["--lang", "en"], (ended) => demandText(ended, ending, "en")),
+    play(["--lang", "ru"], (ended) => demandText(ended, ending, "ru")),
+    play(["--json"], (ended) => demandEnd(ended, ending.exitCode, ending.code)),
+  ]);
+}
+
+/** The JSON lines without what differs from one stage, run and moment to the next. */
+export function unnamed(stage: Stage, ended: Ended): unknown[] {
+  const { folder, server, plexTv } = stage;
+  const id = createHash("sha256").update(server.settingsPath).digest("hex").slice(0, 8);
+  return ended.lines.map((line): unknown => {
+    const text = JSON.stringify(line)
+      .replaceAll(folder, "FOLDER")
+      .replaceAll(server.url, "SERVER")
+      .replaceAll(new URL(server.url).port, "PORT")
+      .replaceAll(plexTv.url, "PLEXTV")
+      .replaceAll(id, "ID")
+      .replaceAll(server.deviceId, "DEVICE")
+      .replaceAll(/code-[0-9a-z]{8,}/g, "CODE")
+      .replaceAll(/--lang (?:en|ru)/g, "--lang")
+      .replaceAll(/"pid":\d+/g, '"pid":0')
+      .replaceAll(/"pids":"[\d ]+"/g, '"pids":""')
+      .replaceAll(/"line":"\w{3} \d\d, \d{4} [^\]]*\]/g, '"line":"')
+      .replaceAll(/"(lines|seconds|sizeBytes)":\d+/g, '"$1":0')
+      .replaceAll(/\d{8}-\d{6}-[0-9a-f]{4}/g, "NAME")
+      .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");
+    return JSON.parse(text);
+  });
 }
 
 function demandText(ended: Ended, ending: Ending, language: Language): void {
@@ -94,7 +116,9 @@ function catalogue(language: Language): Readonly<Record<string, string>> {
 }
 
 function headings(messages: Readonly<Record<string, string>>): string[] {
-  return ["heading.why", "heading.do", "heading.state"].map((key) => (messages[key] ?? "").replace("{text}", ""));
+  return ["heading.why", "heading.do", "heading.state"].map((key) =>
+    (messages[key] ?? "").replace("{text}", ""),
+  );
 }
 
 /** What stands between the places of the messages, in pieces of several words. */
@@ -102,28 +126,4 @@ function pieces(messages: Readonly<Record<string, string>>): Set<string> {
   const all = Object.values(messages).flatMap((message) => message.split(/[{}\n]/));
   const worded = all.map((piece) => piece.replaceAll(/\s+/g, " ").trim());
   return new Set(worded.filter((piece) => piece.split(" ").length > 2 && /[a-zа-я]{3}/i.test(piece)));
-}
-
-/** The lines without what differs from one stage, run and moment to the next. */
-function unnamed(stage: Stage, ended: Ended): unknown[] {
-  const { folder, server, plexTv } = stage;
-  const id = createHash("sha256").update(server.settingsPath).digest("hex").slice(0, 8);
-  return ended.lines.map((line): unknown => {
-    const text = JSON.stringify(line)
-      .replaceAll(folder, "FOLDER")
-      .replaceAll(server.url, "SERVER")
-      .replaceAll(new URL(server.url).port, "PORT")
-      .replaceAll(plexTv.url, "PLEXTV")
-      .replaceAll(id, "ID")
-      .replaceAll(server.deviceId, "DEVICE")
-      .replaceAll(/code-[0-9a-z]{8,}/g, "CODE")
-      .replaceAll(/--lang (?:en|ru)/g, "--lang")
-      .replaceAll(/"pid":\d+/g, '"pid":0')
-      .replaceAll(/"pids":"[\d ]+"/g, '"pids":""')
-      .replaceAll(/"line":"\w{3} \d\d, \d{4} [^\]]*\]/g, '"line":"')
-      .replaceAll(/"(lines|seconds|sizeBytes)":\d+/g, '"$1":0')
-      .replaceAll(/\d{8}-\d{6}-[0-9a-f]{4}/g, "NAME")
-      .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");
-    return JSON.parse(text);
-  });
 }

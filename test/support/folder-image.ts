@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Everything below a folder, by its path in there: what a process that dies leaves behind. */
@@ -27,14 +27,28 @@ export function imageOfFolder(folder: string): FolderImage {
   return image;
 }
 
-/** Makes a folder hold what is in the image, and nothing else. */
+/** Makes a folder hold what is in the image, and nothing else; what is so already is left as it is. */
 export function restoreFolder(folder: string, image: FolderImage): void {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { mode: 0o700 });
-  for (const [path, { mode, bytes }] of image) {
-    if (bytes === null) mkdirSync(join(folder, path), { mode });
-    else writeFileSync(join(folder, path), bytes, { mode });
+  const standing = imageOfFolder(folder);
+  for (const [path, entry] of standing) {
+    const wanted = image.get(path);
+    if (wanted !== undefined && (wanted.bytes === null) === (entry.bytes === null)) continue;
+    rmSync(join(folder, path), { recursive: true, force: true });
   }
+  for (const [path, entry] of image) {
+    const found = standing.get(path);
+    if (isSame(entry, found)) continue;
+    const full = join(folder, path);
+    if (entry.bytes !== null) writeFileSync(full, entry.bytes);
+    else if (found?.bytes !== null) mkdirSync(full);
+    chmodSync(full, entry.mode);
+  }
+}
+
+function isSame(one: Entry, other: Entry | undefined): boolean {
+  if (one.mode !== other?.mode) return false;
+  if (one.bytes === null || other.bytes === null) return one.bytes === other.bytes;
+  return Buffer.compare(one.bytes, other.bytes) === 0;
 }
 
 /** The same folder in which one file ends with these bytes too. */

@@ -5,7 +5,9 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 export type JsonLine = Readonly<Record<string, unknown>>;
 
 const ajv = new Ajv2020({ allErrors: false, strict: false });
-const schema = JSON.parse(readFileSync(new URL("../../schema/output.schema.json", import.meta.url), "utf8")) as object;
+const schema = JSON.parse(
+  readFileSync(new URL("../../schema/output.schema.json", import.meta.url), "utf8"),
+) as object;
 const isLine = ajv.compile(schema);
 
 /** Throws for a line that the shipped schema does not know. */

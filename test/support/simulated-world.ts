@@ -161,7 +161,6 @@ export class SimulatedMachine {
     return {
       ...real,
       env: {},
-      files: withoutWaitingForDisks(real.files),
       randomHex: (bytes) => {
         this.#randoms += 1;
         return createHash("shake256", { outputLength: bytes }).update(String(this.#randoms)).digest("hex");
@@ -290,21 +289,6 @@ export class SimulatedMachine {
     );
   }
 }
-
-/** A process that dies takes nothing back that it wrote: here no disk loses its power, and none is waited for. */
-function withoutWaitingForDisks<T extends object>(opened: T): T {
-  return new Proxy(opened, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key, target);
-      if (key === "sync") return async () => undefined;
-      if (typeof value !== "function") return value;
-      if (typeof key !== "string" || !OPENING.has(key)) return value.bind(target);
-      return async (...args: unknown[]) => withoutWaitingForDisks(await Reflect.apply(value, target, args));
-    },
-  });
-}
-
-const OPENING: ReadonlySet<string> = new Set(["openFolder", "openFile", "createFile"]);
 
 const DONE = { signal: null, timedOut: false, stdout: "", stderr: "" } as const;
 

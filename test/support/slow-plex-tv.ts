@@ -30,7 +30,9 @@ export async function slowPlexTv(plexTvUrl: string): Promise<SlowPlexTv> {
         held();
         await released;
       }
-      response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" }).end(body);
+      response
+        .writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" })
+        .end(body);
     })();
   });
   await new Promise<void>((fulfil) => {

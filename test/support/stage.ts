@@ -114,7 +114,9 @@ export class Stage {
   /** Types a line into a shell: with the environment of a call, and none of the twins but plex.tv's address. */
   type(line: string, more: Readonly<Record<string, string>> = {}): Promise<Ended> {
     const env = { ...PLAIN, PLEX_RECLAIM_PLEXTV_URL: this.plexTv.url, ...more };
-    return this.#watch(spawn("/bin/sh", ["-c", line], { env, cwd: "/", stdio: "pipe", detached: true })).end();
+    return this.#watch(
+      spawn("/bin/sh", ["-c", line], { env, cwd: "/", stdio: "pipe", detached: true }),
+    ).end();
   }
 
   /** Starts the program; it may be watched and met by signals while it runs. */
@@ -200,10 +202,16 @@ export class Stage {
     return `${pid}/${startTicks}`;
   }
 
+  /** Waits until the server answers. */
+  async serverAnswers(): Promise<void> {
+    await eventually(() => this.server.answers(), "a server that answers");
+  }
+
   /** Waits until the server has heard from plex.tv that its sign-in is dead. */
   async noticed(): Promise<void> {
     const headers = { "X-Plex-Token": this.token ?? "" };
-    const refuses = async () => (await fetch(`${this.server.url}/library/sections`, { headers })).status === 401;
+    const refuses = async () =>
+      (await fetch(`${this.server.url}/library/sections`, { headers })).status === 401;
     await eventually(refuses, "a server that refuses its own sign-in");
   }
 
@@ -311,7 +319,9 @@ export class Performance {
 }
 
 /** The stand-in server as it is built: it starts in half the time that its source needs. */
-async function standIn(): Promise<typeof import("../../src/standins/locked-out-server.ts")["createLockedOutServer"]> {
+async function standIn(): Promise<
+  typeof import("../../src/standins/locked-out-server.ts")["createLockedOutServer"]
+> {
   await demandBuilt(PROJECT);
   const path = join(PROJECT, "dist", "standins", "locked-out-server.js");
   const built = (await import(path)) as typeof import("../../src/standins/locked-out-server.ts");
@@ -360,7 +370,9 @@ export function demandEnd(ended: Ended, exitCode: number, code?: string): void {
 
 /** The notes that were told, by their codes. */
 export function notesOf(ended: Ended): string[] {
-  return ended.lines.flatMap((line) => (line["type"] === "note" ? [String((line["note"] as JsonLine)["code"])] : []));
+  return ended.lines.flatMap((line) =>
+    line["type"] === "note" ? [String((line["note"] as JsonLine)["code"])] : [],
+  );
 }
 
 /** One note by its code; an empty object where it was not told. */
@@ -370,7 +382,12 @@ export function noteOf(ended: Ended, code: string): JsonLine {
 }
 
 export function tokenIn(settings: string): string | null {
-  return / PlexOnlineToken=(?:"([^"]*)"|'([^']*)')/.exec(settings)?.slice(1).find((value) => value !== undefined) ?? null;
+  return (
+    / PlexOnlineToken=(?:"([^"]*)"|'([^']*)')/
+      .exec(settings)
+      ?.slice(1)
+      .find((value) => value !== undefined) ?? null
+  );
 }
 
 /** A word for a POSIX shell. */
