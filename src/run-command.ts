@@ -2,11 +2,12 @@ import { basename } from "node:path";
 import { type Ending, endingOf, resultOf } from "./commands/ending.ts";
 import type { OutputOptions } from "./commands/invocation.ts";
 import { type Performable, perform } from "./commands/perform.ts";
-import { questionsAt } from "./commands/questions.ts";
+import { type Questions, questionsAt } from "./commands/questions.ts";
 import { type Session, withPrivilegedLine } from "./commands/session.ts";
 import type { Call } from "./main.ts";
 import { causes, reportStreams, write } from "./output-streams.ts";
 import { realTerminal } from "./terminal/real-terminal.ts";
+import { firstLine } from "./terminal/standard-input.ts";
 import type { Reporter } from "./words/reporter.ts";
 import { reporterFor } from "./words/reporter-for.ts";
 import { loadWords, type Words } from "./words/words.ts";
@@ -55,12 +56,13 @@ function openSession(
     interrupt,
     inputTaken: takesInput(invocation),
   });
+  const questions = questionsAt(terminal, words);
   return {
     world,
     context: { world, interrupt, emit: (event) => reporter.event(event) },
-    questions: questionsAt(terminal, words),
+    questions,
     program: { command: ownCommand(process.execPath, process.argv[1] ?? ""), args },
-    readStandardInput,
+    readStandardInput: (capBytes) => readStandardInput(questions, capBytes, interrupt),
   };
 }
 
@@ -88,12 +90,17 @@ function watchForInterrupts(controller: AbortController, reporter: Reporter): vo
     stream.on("error", () => controller.abort("SIGPIPE"));
 }
 
-async function readStandardInput(capBytes: number): Promise<string> {
-  let text = "";
-  process.stdin.setEncoding("utf8");
-  for await (const chunk of process.stdin) {
-    text += String(chunk);
-    if (text.length > capBytes) break;
+/** The line that comes in on standard input; where that is a terminal with a person at it, they are asked for it. */
+async function readStandardInput(
+  questions: Questions,
+  capBytes: number,
+  interrupt: AbortSignal,
+): Promise<string> {
+  if (process.stdin.isTTY === true && questions.interactive) {
+    return (await questions.hidden("prompt.claim-code"))?.reveal() ?? "";
   }
-  return text;
+  return firstLine(process.stdin, { capBytes, timeoutMs: STANDARD_INPUT_MS, interrupt });
 }
+
+/** Whoever pipes a code has it at hand. */
+const STANDARD_INPUT_MS = 60_000;

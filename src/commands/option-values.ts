@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { isLoopback } from "../model/loopback.ts";
 import { ProblemError } from "../model/problem.ts";
 import { looksLikeCode } from "./code-in-argument.ts";
 import { type OptionName, optionSpec, type SwitchName, twinOf, type ValueName } from "./options.ts";
@@ -83,7 +84,7 @@ export function loopbackUrl(env: Environment): string | undefined {
   const value = env["PLEX_RECLAIM_PLEXTV_URL"] ?? "";
   if (value === "") return undefined;
   const url = plainUrl(value);
-  if (url === undefined || !/^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.host)) {
+  if (url === undefined || !isLoopback(url.host)) {
     throw new ProblemError({ code: "PLEXTV_URL_NOT_LOOPBACK" });
   }
   return url.text;

@@ -1,5 +1,9 @@
+import { shellWord } from "../model/shell-word.ts";
+import { stateDirectoryPath } from "../state/state-directory.ts";
 import type { World } from "../world/world.ts";
+import { looksLikeCode } from "./code-in-argument.ts";
 import type { TargetOptions } from "./invocation.ts";
+import { OPTIONS, twinOf } from "./options.ts";
 
 /** How this program was called: what to type again, with more privilege. */
 export interface Program {
@@ -11,37 +15,63 @@ export interface Program {
 /**
  * The exact line that does the same as root. `sudo` drops the environment, so options that came from it are
  * handed over with `env`; a claim code in `PLEX_CLAIM` must not stand in a command line (every user of the
- * machine can read those), so it goes through standard input: `printf` is part of the shell.
+ * machine can read those), so it goes through standard input: `printf` is part of the shell. For the same reason
+ * only variables that are options are handed over, and none that holds what looks like a code.
  */
-export function privilegedLine(program: Program, env: Readonly<Record<string, string | undefined>>): string {
-  const twins = Object.entries(env)
-    .filter(([name, value]) => name.startsWith("PLEX_RECLAIM_") && value !== undefined)
-    .map(([name, value]) => `${name}=${value}`);
+export function privilegedLine(program: Program, env: Environment): string {
+  const twins = HANDED_OVER.flatMap((name) => {
+    const value = env[name];
+    return value === undefined || looksLikeCode(value) ? [] : [`${name}=${value}`];
+  });
   const words = ["sudo", ...(twins.length > 0 ? ["env", ...twins] : []), ...program.command, ...program.args];
-  const line = words.map(quoted).join(" ");
+  const line = words.map(shellWord).join(" ");
   const takesCode = program.args.some((word) => word === "reset" || word === "claim");
-  const fromFile = program.args.some((word) => word.startsWith("--claim-code-file"));
+  const fromFile =
+    Boolean(env[twinOf("claim-code-file")]) ||
+    program.args.some((word) => word.startsWith("--claim-code-file"));
   if (!takesCode || fromFile || env["PLEX_CLAIM"] === undefined) return line;
   return `printf %s "$PLEX_CLAIM" | ${line} --claim-code-file -`;
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The twins of the options, and the one setting that has no option. */
+const HANDED_OVER: readonly string[] = [...OPTIONS.map(({ name }) => twinOf(name)), "PLEX_RECLAIM_PLEXTV_URL"];
+
 /**
- * The line of another command of this program, as root if we are not. It works wherever it is typed: what says
- * where the records and the server are stands in it, whether that was an option or came from the environment.
+ * The line of another command of this program. It works wherever it is typed: what says where the records and the
+ * server are stands in it, whether that was an option or came from the environment.
+ *
+ * `undo` is for the account that did the run, as whom we are here: no `sudo` (root would look into records of its
+ * own), and the state directory in use. `claim` is as root if we are not.
  */
 export function ownLine(
-  { program, world }: { readonly program: Program; readonly world: Pick<World, "user"> },
+  { program, world }: { readonly program: Program; readonly world: Pick<World, "user" | "env"> },
   command: "claim" | "undo",
   options: Pick<TargetOptions, PlaceName>,
   argument?: string,
 ): string {
-  const places = PLACES.filter(([name]) => command === "claim" || name === "stateDir");
-  const given = places.flatMap(([name, option]) => {
+  const places = command === "claim" ? givenPlaces(options) : stateDirectoryInUse(world, options.stateDir);
+  const sudo = command === "claim" && world.user.uid !== 0 ? ["sudo"] : [];
+  const words = [command, ...(argument === undefined ? [] : [argument]), ...places];
+  return [...sudo, ...program.command, ...words].map(shellWord).join(" ");
+}
+
+function givenPlaces(options: Pick<TargetOptions, PlaceName>): string[] {
+  return PLACES.flatMap(([name, option]) => {
     const value = options[name];
     return value === undefined ? [] : [option, value];
   });
-  const words = [command, ...(argument === undefined ? [] : [argument]), ...given];
-  return [...(world.user.uid === 0 ? [] : ["sudo"]), ...program.command, ...words].map(quoted).join(" ");
+}
+
+/** Nothing where this account would find it without being told, in this environment and in a bare one. */
+function stateDirectoryInUse(world: Pick<World, "user" | "env">, given: string | undefined): string[] {
+  const path = stateDirectoryPath(world, given);
+  const isDefault =
+    path === stateDirectoryPath(world) &&
+    path === stateDirectoryPath({ user: world.user, env: {} }) &&
+    !world.env[twinOf("state-dir")];
+  return isDefault ? [] : ["--state-dir", path];
 }
 
 const PLACES = [
@@ -54,7 +84,3 @@ const PLACES = [
   ["processMatch", "--process-match"],
 ] as const satisfies readonly (readonly [keyof TargetOptions, string])[];
 type PlaceName = (typeof PLACES)[number][0];
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}

@@ -20,7 +20,7 @@ export interface Session {
   readonly context: PathContext;
   readonly questions: Questions;
   readonly program: Program;
-  /** The claim code's way in when it comes from standard input; never the terminal itself. */
+  /** The claim code that comes in on standard input. Throws `INTERRUPTED`, `CLAIM_CODE_UNREADABLE`. */
   readStandardInput(capBytes: number): Promise<string>;
 }
 

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Narration } from "../model/event.ts";
+import { shellWord } from "../model/shell-word.ts";
 import { createLockedOutServer, type LockedOutServer } from "../standins/locked-out-server.ts";
 import { type PlexTvProcess, spawnPlexTv } from "../standins/plex-tv-process.ts";
 import { type Call, runProgram } from "./run-program.ts";
@@ -103,7 +104,7 @@ async function story(stage: Stage): Promise<DemoStep | null> {
 
 /** The same server, with a start command that fails the first time: the run must put everything back. */
 async function failingCase(stage: Stage): Promise<DemoStep | null> {
-  const flag = quoted(join(stage.folder, "failed-once"));
+  const flag = shellWord(join(stage.folder, "failed-once"));
   const broken = `if [ ! -e ${flag} ]; then : > ${flag}; exit 1; fi\n${stage.server.startLine}`;
   const startCommand = await script(stage.folder, "start-plex-badly", broken);
   const step = { args: ["backup", "restore", await newestBackup(stage), "--yes"], exitCode: 4 };
@@ -168,8 +169,8 @@ async function lockOutAgain(stage: Stage): Promise<void> {
 /** Three small files in the folder of the demo: what to read into a shell, a new claim code, and the end of it. */
 async function leaveInstructions(stage: Stage): Promise<void> {
   const { folder, options, plexTv, server } = stage;
-  const twins = Object.entries(settingsOf(stage)).map(([name, value]) => `export ${name}=${quoted(value)}`);
-  const program = options.command.map(quoted).join(" ");
+  const twins = Object.entries(settingsOf(stage)).map(([name, value]) => `export ${name}=${shellWord(value)}`);
+  const program = options.command.map(shellWord).join(" ");
   const settings = join(folder, "settings.sh");
   await writeFile(settings, `${twins.join("\n")}\nplex-reclaim() { ${program} "$@"; }\n`);
   const codeLine = await script(
@@ -186,12 +187,12 @@ function newCode(node: string, url: string, server: LockedOutServer): string {
   const call = `fetch(process.argv[1], {method: "POST", body: JSON.stringify({username: process.argv[2]})})`;
   const program = `${call}.then((r) => r.json()).then((a) => console.log(a.value))`;
   const words = [node, "-e", program, `${url}/_standin/issueClaimCode`, server.owner.username];
-  return `exec ${words.map(quoted).join(" ")}`;
+  return `exec ${words.map(shellWord).join(" ")}`;
 }
 
 /** Lines for a shell that stop both stand-ins and remove the folder. */
 function end(stage: Stage, plexTvPid: number): string {
-  return `${stage.stopCommand}\nkill ${plexTvPid}\nsleep 1\nrm -rf ${quoted(stage.folder)}`;
+  return `${stage.stopCommand}\nkill ${plexTvPid}\nsleep 1\nrm -rf ${shellWord(stage.folder)}`;
 }
 
 /** Makes a shell script in the folder of the demo; answers its path. */
@@ -199,8 +200,4 @@ async function script(folder: string, name: string, lines: string): Promise<stri
   const path = join(folder, name);
   await writeFile(path, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
   return path;
-}
-
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -3,6 +3,7 @@ import type { Server, ServerProcess, ServiceDescription } from "../model/server.
 import { accountOf, groupIdOf } from "../services/accounts.ts";
 import { resolved } from "../services/data-folder.ts";
 import { serverProcesses, sortedOut } from "../services/processes.ts";
+import { ownersOf, owns } from "../services/settings-owners.ts";
 import type { ProcessInfo, World } from "../world/world.ts";
 import { namedSite, type Site, sitesOf } from "./sites.ts";
 import type { ServerUnit } from "./systemd-units.ts";
@@ -95,11 +96,15 @@ function serviceFor(options: FindOptions, unit: ServerUnit | undefined): Service
 }
 
 /**
- * Whom the server runs as: seen on its process, else told by its unit. A unit without `User=` that starts the
+ * Whom the server runs as: seen on its process where that one owns the settings, else told by its unit. A unit without `User=` that starts the
  * server by a script may change the account there (`su`, `runuser`): then it is not known.
  */
-async function accountOfSite(world: FindWorld, { process, unit }: Site): Promise<Server["account"]> {
-  const key = process === undefined ? accountOfUnit(unit) : String(process.uid);
+async function accountOfSite(
+  world: FindWorld,
+  { process, unit, settingsPath }: Site,
+): Promise<Server["account"]> {
+  const seen = process !== undefined && owns(await ownersOf(world.files, settingsPath), process.uid);
+  const key = seen ? String(process.uid) : accountOfUnit(unit);
   const account = key === null ? null : await accountOf(world, key);
   if (account === null) return undefined;
   const { name, uid, gid } = account;

@@ -9,6 +9,7 @@ import {
   resolved,
   SETTINGS_NAME,
 } from "../services/data-folder.ts";
+import { ownersOf, owns } from "../services/settings-owners.ts";
 import type { ProcessInfo, World } from "../world/world.ts";
 import { PACKAGED_UNITS, type ServerUnit, serverUnits } from "./systemd-units.ts";
 
@@ -22,7 +23,7 @@ export interface Site {
   readonly unseen: readonly string[];
 }
 
-type SiteWorld = Pick<World, "run" | "files">;
+type SiteWorld = Pick<World, "run" | "files" | "user">;
 
 /** Known places, for a server of which neither a process nor a unit was found. Sources: DBRepair; nixpkgs. */
 const KNOWN_FOLDERS = [
@@ -52,7 +53,10 @@ export async function sitesOf(world: SiteWorld, processes: readonly ProcessInfo[
   for (const process of loose.filter(({ sameNamespace }) => sameNamespace !== false)) {
     const folder = await folderOfProcess(world, process);
     if (folder === null) unseen.push(`/proc/${process.pid}/environ`);
-    else sites.push(site(folder, "running-process", { process }));
+    else {
+      const found = site(folder, "running-process", { process });
+      if (await isRunByItsOwn(world, found)) sites.push(found);
+    }
   }
   for (const { parent, install } of KNOWN_FOLDERS) sites.push(site(dataFolderIn(parent), install, {}));
   const kept = await listed(world, sites);
@@ -130,19 +134,32 @@ async function listed(world: SiteWorld, sites: readonly Site[]): Promise<Site[]>
   return kept;
 }
 
-/** The same settings once: the unit that runs them, else the process, else a unit, else the known place. */
-async function distinct(world: SiteWorld, sites: readonly Site[]): Promise<Site[]> {
-  const best = new Map<string, Site>();
-  for (const one of sites) {
-    const key = await resolved(world.files, one.settingsPath);
-    const before = best.get(key);
-    if (before === undefined || rank(one) > rank(before)) best.set(key, one);
-  }
-  return [...best.values()];
+/**
+ * Whether the process at a place is run by an account that has to do with the settings there: their owner, root, or
+ * we ourselves. Any account can start a program of the server's name that names another's folder.
+ */
+async function isRunByItsOwn(world: SiteWorld, { process, settingsPath }: Site): Promise<boolean> {
+  if (process === undefined) return false;
+  if (process.uid === 0 || process.uid === world.user.uid) return true;
+  return owns(await ownersOf(world.files, settingsPath), process.uid);
 }
 
-function rank({ unit, process }: Site): number {
-  return (process === undefined ? 0 : 4) + (unit === undefined ? 0 : 2) + (isPackaged(unit) ? 1 : 0);
+/** The same settings once: the unit that runs them, else the process, else a unit, else the known place. */
+async function distinct(world: SiteWorld, sites: readonly Site[]): Promise<Site[]> {
+  const best = new Map<string, { readonly site: Site; readonly rank: number }>();
+  for (const site of sites) {
+    const key = await resolved(world.files, site.settingsPath);
+    const rank = await rankOf(world, site);
+    if (rank > (best.get(key)?.rank ?? -1)) best.set(key, { site, rank });
+  }
+  return [...best.values()].map(({ site }) => site);
+}
+
+/** A process of another unit (whatever account that has) does not go before the unit that starts the server. */
+async function rankOf(world: SiteWorld, site: Site): Promise<number> {
+  const { unit } = site;
+  const runs = await isRunByItsOwn(world, site);
+  return (runs ? 4 : 0) + (unit === undefined ? 0 : 2) + (isPackaged(unit) ? 1 : 0);
 }
 
 function isPackaged(unit: ServerUnit | undefined): boolean {

@@ -1,3 +1,4 @@
+import { printable } from "../model/printable.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { Secret } from "../model/secret.ts";
 import type { NewCredentials } from "../model/settings.ts";
@@ -5,7 +6,6 @@ import { type HttpAnswer, HttpFailure, type HttpRequest, type World } from "../w
 import { objectIn, readAnswer, stringIn } from "./answer.ts";
 import { credentialsIn } from "./exchange-answer.ts";
 import { httpDate } from "./instant.ts";
-import { printable } from "./untrusted-text.ts";
 
 /** What the tool asks of plex.tv. Nothing here is sent when `offline` was asked for. */
 export interface PlexTv {

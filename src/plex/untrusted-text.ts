@@ -1,12 +1,4 @@
-/**
- * A text from somebody else, made fit to be shown: control and formatting characters (terminal escapes, line
- * breaks, direction marks) become `�`, and it is cut at `longest` characters.
- */
-export function printable(text: string, longest: number): string {
-  const plain = text.slice(0, longest * 2).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "�");
-  const characters = [...plain];
-  return characters.length <= longest ? plain : `${characters.slice(0, longest - 1).join("")}…`;
-}
+import { printable } from "../model/printable.ts";
 
 /**
  * A log line made fit to be shown: tokens, claim codes, e-mail addresses, public addresses and every other long

@@ -3,6 +3,7 @@ import type { Server, ServerProcess } from "../model/server.ts";
 import { type ProcessInfo, SystemError, type World } from "../world/world.ts";
 import { inControlGroup, systemUnitOf } from "./control-group.ts";
 import { dataFoldersOf, resolved, SETTINGS_NAME } from "./data-folder.ts";
+import { ownersOf, owns, type SettingsOwners } from "./settings-owners.ts";
 import { showUnits } from "./systemctl.ts";
 
 type ProcessWorld = Pick<World, "processes" | "files" | "run" | "user">;
@@ -10,7 +11,7 @@ type ProcessWorld = Pick<World, "processes" | "files" | "run" | "user">;
 /**
  * The processes of this one server: its executable, in our process namespace, with its data folder. What only
  * mentions it (`tail -f` on a log, an editor, this tool), a zombie, another server on the host and a server in a
- * container do not count.
+ * container do not count, nor does what an account runs that has nothing to do with the settings.
  *
  * `"unknown"` when a process could be one of them and this account may not see enough of it to tell.
  */
@@ -119,6 +120,7 @@ interface Bench {
   readonly server: Server;
   readonly dataFolder: string;
   readonly settings: string;
+  readonly owners: SettingsOwners;
   /** Of the server's unit; null where it has none, or where nothing depends on it. */
   readonly controlGroup: string | null;
 }
@@ -128,13 +130,29 @@ async function benchOf(
   server: Server,
   processes: readonly ProcessInfo[],
 ): Promise<Bench> {
-  const plain = processes.every((process) => process.sameNamespace === true && process.env !== null);
+  const owners = await ownersOf(world.files, server.settingsPath);
+  const plain = processes.every(
+    (process) =>
+      process.sameNamespace === true && process.env !== null && mayBe(world, { server, owners }, process),
+  );
   return {
+    owners,
     server,
     dataFolder: await resolved(world.files, server.dataFolder),
     settings: await resolved(world.files, server.settingsPath),
     controlGroup: plain ? null : await controlGroupOf(world, server),
   };
+}
+
+/** By its account: the server's own, else the owner of the settings; root; or, for who is not root, our own. */
+function mayBe(
+  { user }: ProcessWorld,
+  { server, owners }: Pick<Bench, "server" | "owners">,
+  { uid }: ProcessInfo,
+): boolean {
+  const { account } = server;
+  if (uid === 0 || uid === user.uid || uid === account?.uid) return true;
+  return owners === null ? account === undefined : owns(owners, uid);
 }
 
 async function controlGroupOf(world: ProcessWorld, server: Server): Promise<string | null> {
@@ -147,6 +165,8 @@ async function verdictOn(world: ProcessWorld, bench: Bench, process: ProcessInfo
   const inUnit = inControlGroup(process, bench.controlGroup);
   // Another namespace is a container, unless it is one that the server's own unit made (PrivatePIDs=).
   if (process.sameNamespace === false && inUnit === "no") return "not-ours";
+  // What runs in the server's own unit was started by it, as whomever, and ends with it.
+  if (inUnit === "no" && !mayBe(world, bench, process)) return "not-ours";
   const folders = await dataFoldersOf(world, process);
   if (folders !== null && process.sameNamespace !== null) return await byFolder(world, bench, folders);
   if (inUnit === "exactly" && process.sameNamespace !== false) return "ours";

@@ -1,4 +1,5 @@
 import { ProblemError } from "../model/problem.ts";
+import { shellWord } from "../model/shell-word.ts";
 import type { World } from "../world/world.ts";
 import type { Service } from "./service.ts";
 import { showUnits, systemctl, type UnitProperties } from "./systemctl.ts";
@@ -138,8 +139,4 @@ const SIGKILL = "9";
 function stopTimeoutMs(unit: UnitProperties | null): number {
   const span = timeSpanMs(unit?.one("TimeoutStopUSec") ?? "");
   return span === null || !Number.isFinite(span) ? ENDLESS_STOP_MS : span;
-}
-
-function shellWord(text: string): string {
-  return /^[A-Za-z0-9_@.:-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

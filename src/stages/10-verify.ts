@@ -1,10 +1,10 @@
 import type { Criterion, Evidence } from "../model/event.ts";
+import { isLoopbackUrl } from "../model/loopback.ts";
 import type { Secret } from "../model/secret.ts";
 import type { Server } from "../model/server.ts";
 import { hasToken, type Settings } from "../model/settings.ts";
 import type { PlexTv, UserAnswer } from "../plex/account.ts";
 import { readSignInLog } from "../plex/log.ts";
-import { isLoopbackUrl } from "../plex/loopback.ts";
 import { account, authorisedLibraries, identity } from "../plex/server.ts";
 import type { World } from "../world/world.ts";
 import {

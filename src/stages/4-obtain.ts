@@ -140,6 +140,7 @@ async function markExchanged(
     deviceId: settings.identity.processedMachineIdentifier,
     code,
     what: other ? "exchanged-other" : "exchanged",
+    issued: credentials.token,
     ...(token === undefined || other ? {} : { replaced: token }),
   });
 }

@@ -1,5 +1,6 @@
 import type { SignInWay } from "../model/event.ts";
 import type { Server } from "../model/server.ts";
+import { shellWord } from "../model/shell-word.ts";
 import type { World } from "../world/world.ts";
 
 /**
@@ -21,7 +22,7 @@ export async function signInWays(
     { way: "local-browser", url: `http://127.0.0.1:${port}/web` },
     {
       way: "ssh-tunnel",
-      line: `ssh -L 8888:127.0.0.1:${port} ${user}@${host}`,
+      line: `ssh -L 8888:127.0.0.1:${port} ${shellWord(`${user}@${host}`)}`,
       url: "http://localhost:8888/web",
     },
   ];

@@ -1,4 +1,4 @@
-import type { Aftermath, ByHand } from "../model/problem.ts";
+import { type Aftermath, type ByHand, ProblemError } from "../model/problem.ts";
 import { identity } from "../plex/server.ts";
 import { processesOf } from "../services/processes.ts";
 import { backupSettingsPath, readBackup } from "../state/backups.ts";
@@ -169,10 +169,13 @@ async function restoreIdentity(
   const now = await target.store.readImage();
   const settings = now === null ? null : readable(target.store, now.image);
   if (settings?.identity.processedMachineIdentifier === machineIdentifier) return;
-  const [before, parked] = [await readBackup(state, backup), await parkedCredentials(state, machineIdentifier)];
+  const [before, parked] = [
+    await readBackup(state, backup),
+    await parkedCredentials(state, machineIdentifier),
+  ];
   if (parked === null) throw new ProblemError({ code: "CREDENTIALS_NOT_KEPT" });
   const { credentials } = parked;
-  const image = target.store.preview(before.image, { kind: "replace", credentials });
+  const image = await target.store.preview(before.image, { kind: "replace", credentials });
   await target.store.write(now?.image ?? null, image, before.metadata);
 }
 

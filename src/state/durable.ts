@@ -53,7 +53,7 @@ export async function readIfThere(folder: Folder, name: string): Promise<Uint8Ar
  */
 export async function appendLine(folder: Folder, name: string, line: string): Promise<void> {
   const existing = await absentAsNull(folder.openFile(name, "read-write"));
-  const file = existing ?? (await folder.createFile(name, 0o600));
+  const file = existing ?? (await madeOrThere(folder, name));
   try {
     const before = (await endsInsideLine(file)) ? "\n" : "";
     await file.append(new TextEncoder().encode(`${before}${line}\n`));
@@ -62,6 +62,16 @@ export async function appendLine(folder: Folder, name: string, line: string): Pr
     await release(() => file.close());
   }
   if (existing === null) await folder.sync();
+}
+
+/** Another run of ours, on another server, may be faster. */
+async function madeOrThere(folder: Folder, name: string): Promise<OpenFile> {
+  try {
+    return await folder.createFile(name, 0o600);
+  } catch (error) {
+    if (!(error instanceof SystemError && error.code === "EEXIST")) throw error;
+    return folder.openFile(name, "read-write");
+  }
 }
 
 async function endsInsideLine(file: OpenFile): Promise<boolean> {

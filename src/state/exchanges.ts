@@ -19,6 +19,8 @@ const EntrySchema = v.object({
   what: v.picklist(["sending", "not-sent", "exchanged", "exchanged-other"]),
   /** For `exchanged`: fingerprint of the token in the settings, which is dead from then on. */
   replaced: v.exactOptional(v.string()),
+  /** For `exchanged`: fingerprint of the new token. */
+  issued: v.exactOptional(v.string()),
 });
 type Entry = v.InferOutput<typeof EntrySchema>;
 
@@ -26,7 +28,14 @@ const FILE = "exchanges.jsonl";
 
 export async function noteExchange(
   state: StateDirectory,
-  entry: { at: number; deviceId: string; code: Secret; what: Entry["what"]; replaced?: Secret },
+  entry: {
+    at: number;
+    deviceId: string;
+    code: Secret;
+    what: Entry["what"];
+    replaced?: Secret;
+    issued?: Secret;
+  },
 ): Promise<void> {
   const line: Entry = {
     at: entry.at,
@@ -34,6 +43,7 @@ export async function noteExchange(
     code: fingerprint(entry.code),
     what: entry.what,
     ...(entry.replaced === undefined ? {} : { replaced: fingerprint(entry.replaced) }),
+    ...(entry.issued === undefined ? {} : { issued: fingerprint(entry.issued) }),
   };
   await appendLine(state.root, FILE, JSON.stringify(line));
 }
@@ -54,7 +64,9 @@ export async function isDeadSignIn(
   saved: { token: string; savedAt: number },
 ): Promise<boolean> {
   const done = (await all(state)).filter((e) => e.what === "exchanged" && e.device === hash(deviceId));
-  return done.some((entry) => entry.replaced === saved.token || saved.savedAt < entry.at);
+  return done.some(
+    ({ at, replaced, issued }) => replaced === saved.token || (saved.savedAt <= at && issued !== saved.token),
+  );
 }
 
 /** A token or code that can be told again, and not be found from this: both are long and random. */

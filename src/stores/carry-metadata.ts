@@ -152,7 +152,7 @@ async function restore(world: CarryWorld, carry: Carry, left: readonly Differenc
   }
 }
 
-/** Null: there is no such program, or it cannot be started. */
+/** Of the system, by its name (see `World.run`). Null: there is no such program, or it cannot be started. */
 async function tool(
   world: CarryWorld,
   name: string,

@@ -1,6 +1,7 @@
 import type { Aftermath, ByHand, Problem } from "../model/problem.ts";
 import { sayCoded } from "./coded.ts";
-import { shellWord, type Words } from "./words.ts";
+import { shellWord } from "../model/shell-word.ts";
+import type { Words } from "./words.ts";
 
 /** What happened, in one sentence. */
 export function problemTitle(words: Words, problem: Problem): string {

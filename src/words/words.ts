@@ -1,5 +1,6 @@
+import { PRINTABLE_LIMIT, printable } from "../model/printable.ts";
+import { shellWord } from "../model/shell-word.ts";
 import type { Language } from "./locale.ts";
-import { PRINTABLE_LIMIT, printable } from "./printable.ts";
 
 /** The name of a message; both catalogues have every one of them. */
 export type WordKey = keyof typeof import("./en.json", { with: { "resolution-mode": "import" }});
@@ -85,11 +86,6 @@ async function catalogue(language: Language): Promise<Catalogue> {
       ? await import("./ru.json", { with: { type: "json" } })
       : await import("./en.json", { with: { type: "json" } });
   return file.default;
-}
-
-/** A text as one word of a POSIX shell, so that a line to copy does what it says with any file name. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function placeValues(data: WordData): Values {

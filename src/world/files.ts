@@ -51,8 +51,9 @@ export function realFiles(descriptors = "/proc/self/fd"): Files {
 const SAFE = constants.O_NOFOLLOW | constants.O_NOCTTY;
 const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | SAFE;
 const OPEN_READ = constants.O_RDONLY | constants.O_NONBLOCK | SAFE;
-const OPEN_READ_WRITE = constants.O_RDWR | constants.O_NONBLOCK | SAFE;
-const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | SAFE;
+// With O_APPEND the kernel finds the end and writes there in one step: two processes lose none of each other's.
+const OPEN_READ_WRITE = constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK | SAFE;
+const CREATE = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL | SAFE;
 const OPEN_FOLLOWING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 const PIPE_WAIT_MS = 20;

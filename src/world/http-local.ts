@@ -14,7 +14,7 @@ import {
   type Progress,
   startDeadline,
 } from "./http-exchange.ts";
-import { isLoopback } from "./loopback.ts";
+import { isLoopback } from "../model/loopback.ts";
 import { type HttpAnswer, HttpFailure, type HttpRequest } from "./world.ts";
 
 /**

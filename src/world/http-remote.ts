@@ -10,7 +10,7 @@ import {
   type Progress,
   startDeadline,
 } from "./http-exchange.ts";
-import { isLoopback } from "./loopback.ts";
+import { isLoopback } from "../model/loopback.ts";
 import { type HttpAnswer, HttpFailure, type HttpRequest } from "./world.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -60,7 +60,8 @@ async function answered(out: Outgoing, deadline: Deadline, progress: Progress, d
 async function dispatcherFor(url: URL, env: Environment, timeoutMs: number): Promise<Dispatcher> {
   const { Agent, EnvHttpProxyAgent } = await import("undici");
   // The exchange has one deadline, our own; this one only collects connections that were left alone.
-  const connect = { timeout: timeoutMs };
+  // Said, not left to the default: NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would change that.
+  const connect = { timeout: timeoutMs, rejectUnauthorized: true };
   const limits = { connect, headersTimeout: 0, bodyTimeout: 0, pipelining: 0 };
   if (isLoopback(url.hostname)) return new Agent(limits);
   // Empty, not absent: undici looks an absent one up in the environment of this process.

@@ -112,11 +112,11 @@ class DescriptorFile implements OpenFile {
 
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#size() !== 0) throw new SystemError("EINVAL", "write", this.#path);
-    this.#writeAll(bytes, 0);
+    this.#writeAll(bytes);
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    this.#writeAll(bytes, this.#size());
+    this.#writeAll(bytes);
   }
 
   async chown(uid: number, gid: number): Promise<void> {
@@ -154,13 +154,12 @@ class DescriptorFile implements OpenFile {
     }
   }
 
-  #writeAll(bytes: Uint8Array, start: number): void {
+  /** At the end of the file: whoever opens one for writing opens it so (O_APPEND). */
+  #writeAll(bytes: Uint8Array): void {
     let done = 0;
     while (done < bytes.length) {
       // A nearly full disk takes a part and says so only in this number.
-      const taken = this.#call("write", (fd) =>
-        writeSync(fd, bytes, done, bytes.length - done, start + done),
-      );
+      const taken = this.#call("write", (fd) => writeSync(fd, bytes, done, bytes.length - done, null));
       if (taken === 0) throw new SystemError("EIO", "write", this.#path);
       done += taken;
     }

@@ -1,11 +1,15 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import { accessSync, constants } from "node:fs";
 import type { Readable } from "node:stream";
 import { attempt, narrowed } from "./attempt.ts";
-import type { RunOptions, RunResult } from "./world.ts";
+import { type RunOptions, type RunResult, SystemError } from "./world.ts";
 
 /**
  * Runs a program to its end, in a session of its own: the Ctrl-C and the hang-up of our terminal do not reach
  * it. It starts in `/` with a fixed PATH, the C locale and `options.env`, and nothing of our environment.
+ *
+ * A `file` that is a mere name is looked for in the system's own folders, which only root writes to, and never in
+ * a PATH: a root run must not start the copy that somebody put into `/usr/local`.
  *
  * With `options.shell`, `file` is a command line for `/bin/sh`, and `args` are its `$1`, `$2`, …
  *
@@ -16,7 +20,8 @@ import type { RunOptions, RunResult } from "./world.ts";
  * @throws SystemError with call `spawn` when the program cannot be started (`ENOENT`, `EACCES`, …)
  */
 export async function run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
-  const [program, ...words] = options.shell ? ["/bin/sh", "-c", file, "sh", ...args] : [file, ...args];
+  const program = options.shell ? "/bin/sh" : systemProgram(file);
+  const words = options.shell ? ["-c", file, "sh", ...args] : args;
   const child = attempt("spawn", program, () =>
     spawn(program, words, {
       detached: true,
@@ -40,11 +45,29 @@ const FIXED_ENVIRONMENT = {
   LANG: "C",
   LC_ALL: "C",
 };
+/** The last one is NixOS's, which has no programs in the others. */
+const SYSTEM_FOLDERS = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/run/current-system/sw/bin"];
 const OUTPUT_CAP_BYTES = 1024 * 1024;
 const GRACE_MS = 2_000;
 /** A process that the kernel cannot end now (stuck in a system call) is given up after this. */
 const UNKILLABLE_MS = 5_000;
 const DRAIN_MS = 250;
+
+function systemProgram(file: string): string {
+  if (file.includes("/")) return file;
+  const path = SYSTEM_FOLDERS.map((folder) => `${folder}/${file}`).find(isExecutable);
+  if (path === undefined) throw new SystemError("ENOENT", "spawn", file);
+  return path;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 type End = Pick<RunResult, "status" | "signal" | "timedOut">;
 
@@ -130,7 +153,7 @@ function keepDraining(child: ChildProcess): void {
     const keeper = spawn("cat", [], {
       detached: true,
       cwd: "/",
-      env: FIXED_ENVIRONMENT,
+      env: { ...FIXED_ENVIRONMENT, PATH: SYSTEM_FOLDERS.join(":") },
       stdio: [stream, "ignore", "ignore"],
     });
     keeper.once("error", ignore);

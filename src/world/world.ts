@@ -16,7 +16,10 @@ export interface World {
   readonly http: Http;
   /** Cryptographically strong random bytes as hex. */
   randomHex(bytes: number): string;
-  /** Runs a program to its end. See `RunOptions`; output is capped at 1 MiB a stream. */
+  /**
+   * Runs a program to its end. A mere name is looked for in the folders of the system alone, in no PATH. See
+   * `RunOptions`; output is capped at 1 MiB a stream.
+   */
   run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
   /**
    * Takes a lock on a name for this whole machine, whatever account or state directory the holder has; freed
@@ -113,9 +116,9 @@ export interface Folder {
   list(): Promise<string[]>;
   /** About an entry, not following a link. */
   lstat(name: string): Promise<FileStat>;
-  /** Opens an entry: never follows a link (`ELOOP`), never blocks on a FIFO. */
+  /** Opens an entry: never follows a link (`ELOOP`), never blocks on a FIFO. What is written goes to its end. */
   openFile(name: string, access: "read" | "read-write"): Promise<OpenFile>;
-  /** Makes a new file: `EEXIST` when anything, even a dangling link, has the name. */
+  /** Makes a new file: `EEXIST` when anything, even a dangling link, has the name. What is written goes to its end. */
   createFile(name: string, mode: number): Promise<OpenFile>;
   /** Opens a sub-folder, pinned, never through a link. */
   openFolder(name: string): Promise<Folder>;
@@ -138,7 +141,7 @@ export interface OpenFile {
   readAt(position: number, length: number): Promise<Uint8Array>;
   /** All bytes from the start, in a loop until every one is taken; the file must be empty. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Adds at the end, every byte or an error. */
+  /** Adds at the end, whoever else adds there at the same time; every byte or an error. */
   append(bytes: Uint8Array): Promise<void>;
   chown(uid: number, gid: number): Promise<void>;
   chmod(mode: number): Promise<void>;

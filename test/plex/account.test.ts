@@ -84,7 +84,7 @@ describe("the user of a token", () => {
     const party = plexTv(testWorld(), { baseUrl: tv.url, offline: false });
     expect(await party.user(token, DEVICE)).toEqual({
       kind: "valid",
-      username: "ja�[31mne",
+      username: "ja\\u{1b}[31mne",
       email: "j@x",
       title: "Jane",
     });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../src/model/secret.ts";
-import { isLoopbackUrl } from "../../src/plex/loopback.ts";
+import { isLoopbackUrl } from "../../src/model/loopback.ts";
 import { account, authorisedLibraries, identity } from "../../src/plex/server.ts";
 import type { HttpRequest } from "../../src/world/world.ts";
 import { DEVICE, playServer, silentUrl, TOKEN, testWorld } from "./play.ts";
@@ -105,7 +105,7 @@ describe("the account of a server", () => {
     expect(await account(world, xml.url, token)).toEqual({
       kind: "status",
       status: 200,
-      username: "a�b",
+      username: "a\\u{202e}b",
       signInState: "ok",
       mappingState: "mapped",
     });

@@ -3,8 +3,8 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { demandLanguage, inBothLanguages } from "../support/both-languages.ts";
-import { demandNoSecret } from "../support/canary.ts";
-import { demandEnd, noteOf, notesOf, onStage, quoted, type Stage } from "../support/stage.ts";
+import { demandNoSecret, keepSecret } from "../support/canary.ts";
+import { demandEnd, isRoot, noteOf, notesOf, onStage, quoted, type Stage } from "../support/stage.ts";
 
 const USER = "jane";
 
@@ -210,6 +210,24 @@ function catalogue(language: string, key: string): string {
   return (JSON.parse(readFileSync(path, "utf8")) as Record<string, string>)[key] ?? "";
 }
 
+test("a secret is found in whatever shape it got away", () => {
+  const secret = "claim-Ab1_-Zz9xY8wV7uT6sR5";
+  keepSecret(secret);
+  const bytes = Buffer.from(`token=${secret}&`);
+  for (const text of [
+    `x${secret}x`,
+    secret.slice(6, 16),
+    bytes.toString("base64"),
+    bytes.subarray(1).toString("base64"),
+    bytes.subarray(2).toString("base64url"),
+    bytes.toString("hex"),
+    bytes.toString("hex").toUpperCase(),
+    [...secret].reverse().join(""),
+  ])
+    expect(() => demandNoSecret(text, "a text")).toThrow("a text");
+  expect(() => demandNoSecret("claim-something else", "a text")).not.toThrow();
+});
+
 test.concurrent("no child process gets a secret in its arguments or its environment", async () => {
   await onStage({}, async (stage) => {
     const seen = join(stage.folder, "seen");
@@ -230,7 +248,7 @@ test.concurrent("no child process gets a secret in its arguments or its environm
   });
 });
 
-describe.concurrent.skipIf(process.getuid?.() !== 0)("for an account that may not read the settings", () => {
+describe.runIf(isRoot())("for an account that may not read the settings", { concurrent: true }, () => {
   const NOBODY = 65_534;
 
   function openForAll(stage: Stage): Record<string, string> {

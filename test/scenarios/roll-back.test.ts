@@ -222,7 +222,10 @@ describe.concurrent("a stop command", () => {
       async call(stage) {
         writeFileSync(join(stage.folder, "before"), steady(stage.settings));
         const again = `(sleep 0.4; ${stage.server.startLine}) >/dev/null 2>&1 &`;
-        return { args: RESET, options: { env: { PLEX_RECLAIM_STOP_COMMAND: `${stage.server.stopLine}; ${again}` } } };
+        return {
+          args: RESET,
+          options: { env: { PLEX_RECLAIM_STOP_COMMAND: `${stage.server.stopLine}; ${again}` } },
+        };
       },
       ending: { exitCode: 4, code: "RESTARTED_BY_ITSELF" },
       async after(stage) {
@@ -238,7 +241,9 @@ describe.concurrent("a stop command", () => {
       const { settingsPath, pidPath, stopLine } = stage.server;
       const wait = `while [ -e ${quoted(pidPath)} ]; do sleep 0.05; done`;
       const edit = `sed -i 's/PlexOnlineUsername="jane"/PlexOnlineUsername="bob"/' ${quoted(settingsPath)}`;
-      const ended = await stage.json(RESET, { env: { PLEX_RECLAIM_STOP_COMMAND: `${stopLine}; ${wait}; ${edit}` } });
+      const ended = await stage.json(RESET, {
+        env: { PLEX_RECLAIM_STOP_COMMAND: `${stopLine}; ${wait}; ${edit}` },
+      });
       demandEnd(ended, 4, "PLAN_CHANGED");
       expect(ended.result["problem"]).toMatchObject({ names: "PlexOnlineUsername" });
       expect(stage.settings).toContain(' PlexOnlineUsername="bob"');
@@ -248,17 +253,24 @@ describe.concurrent("a stop command", () => {
 });
 
 test.concurrent("of two runs at once one works, and the other says so, whatever their state directories", async () => {
-  await onStage({ behaviour: { stopMs: 4_000 } }, async (stage) => {
-    const first = stage.begin([...(await withCode(stage)), "--json"]);
+  await onStage({}, async (stage) => {
+    const go = join(stage.folder, "go");
+    const held = `while [ ! -e ${quoted(go)} ]; do sleep 0.05; done; ${stage.server.stopLine}`;
+    const options = { env: { PLEX_RECLAIM_STOP_COMMAND: held } };
+    const first = stage.begin([...(await withCode(stage)), "--json"], options);
     await first.reached("stop");
     const found = stage.settings;
     const env = { PLEX_RECLAIM_STATE_DIR: join(stage.folder, "another-state") };
     const code = await stage.codeFile();
     const ending = { exitCode: 3, code: "RUN_IN_PROGRESS" };
     await inBothLanguages(stage, [...RESET, "--claim-code-file", code], ending, { env });
-    for (const args of [["undo", "--yes"], ["claim", "--yes", "--claim-code-file", code]])
+    for (const args of [
+      ["undo", "--yes"],
+      ["claim", "--yes", "--claim-code-file", code],
+    ])
       demandEnd(await stage.json(args), 3, "RUN_IN_PROGRESS");
     expect(stage.settings).toBe(found);
+    writeFileSync(go, "");
     demandEnd(await first.end(), 0, "OK");
     expect(await stage.isHealed()).toBe(true);
     expect(await stage.exchanges()).toBe(1);

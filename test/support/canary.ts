@@ -32,8 +32,8 @@ export function keepSecret(secret: string | null): void {
 
 /** Throws when a secret stands in a text, whole or by its half, as it is or encoded. */
 export function demandNoSecret(text: string, where: string): void {
+  // The message must not repeat it.
   for (const secret of secrets)
-    // The message must not repeat it.
     for (const [shape, written] of shapesOf(secret))
       if (text.includes(written)) throw new Error(`a secret (${shape}) stands in ${where}`);
 }

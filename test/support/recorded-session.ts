@@ -1,10 +1,8 @@
-import { type Ending, resultOf } from "../../src/commands/ending.ts";
+import { type Ending, endingOf, resultOf } from "../../src/commands/ending.ts";
 import type { ChangeOptions, CredentialOptions, TargetOptions } from "../../src/commands/invocation.ts";
 import type { Session } from "../../src/commands/session.ts";
 import type { Event, Result } from "../../src/model/event.ts";
-import { ProblemError } from "../../src/model/problem.ts";
 import { Secret } from "../../src/model/secret.ts";
-import { asProblem } from "../../src/stages/as-problem.ts";
 import { jsonReporter } from "../../src/words/report-json.ts";
 import type { World } from "../../src/world/world.ts";
 import type { SimulatedMachine } from "./simulated-world.ts";
@@ -49,9 +47,7 @@ async function ended(work: () => Promise<Ending>): Promise<Ending> {
   try {
     return await work();
   } catch (error) {
-    const aftermath =
-      error instanceof ProblemError ? error.aftermath : ({ kind: "nothing-changed" } as const);
-    return { problem: asProblem(error), aftermath, data: {} };
+    return endingOf(error);
   }
 }
 

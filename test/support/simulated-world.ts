@@ -100,6 +100,12 @@ export class SimulatedMachine {
     );
   }
 
+  /** As after a lost settings file: the server has made itself another identity. */
+  loseIdentity(): void {
+    const text = this.preferences.replace(DEVICE_ID, DEVICE_ID.split("").reverse().join(""));
+    writeFileSync(this.settingsPath, text);
+  }
+
   /** Ends it as a power cut would: nothing is rewritten. */
   kill(): void {
     this.running = false;

@@ -361,6 +361,13 @@ export function twinsOf(server: LockedOutServer, stateDirectory: string, plexTvU
   };
 }
 
+/** Whether what only root can set up can be: a check of CI must not do without it. */
+export function isRoot(): boolean {
+  if (process.getuid?.() === 0) return true;
+  if (process.env["CI"] === "true") throw new Error("these scenarios need root");
+  return false;
+}
+
 /** How a run ended, for `expect`: what is wrong shows the whole output. */
 export function demandEnd(ended: Ended, exitCode: number, code?: string): void {
   const seen = { exitCode: ended.exitCode, ...(code === undefined ? {} : { code: ended.result["code"] }) };

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { printable, printableJson } from "../../src/words/printable.ts";
+import { printable, printableJson } from "../../src/model/printable.ts";
 
 const samples: readonly (readonly [name: string, text: string])[] = [
   ["colour", "\u001b[31mred"],

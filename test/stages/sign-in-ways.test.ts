@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import type { Server } from "../../src/model/server.ts";
+import { signInWays } from "../../src/stages/9-sign-in.ts";
+import { SystemError, type World } from "../../src/world/world.ts";
+import { SERVER } from "../state/state-of-test.ts";
+
+const HOST_NAME = "/proc/sys/kernel/hostname";
+
+/** The ways on a host of this name, as root. */
+async function ways(env: World["env"], host: string | null = "den\n", server: Server = SERVER) {
+  const files = {
+    read: async (path: string) => {
+      if (path !== HOST_NAME || host === null) throw new SystemError("ENOENT", "open", path);
+      return new TextEncoder().encode(host);
+    },
+  } as unknown as World["files"];
+  const user = { uid: 0, gid: 0, name: "root", home: "/root" };
+  return signInWays({ env, user, files }, server, "plex-reclaim claim");
+}
+
+async function tunnel(...args: Parameters<typeof ways>): Promise<string> {
+  const found = (await ways(...args)).find(({ way }) => way === "ssh-tunnel");
+  return found?.way === "ssh-tunnel" ? found.line : expect.unreachable("no tunnel");
+}
+
+test("every way is told: our own command, a browser here, and a tunnel from elsewhere", async () => {
+  expect(await ways({})).toEqual([
+    { way: "claim-command", line: "plex-reclaim claim" },
+    { way: "local-browser", url: "http://127.0.0.1:32400/web" },
+    { way: "ssh-tunnel", line: "ssh -L 8888:127.0.0.1:32400 root@den", url: "http://localhost:8888/web" },
+  ]);
+});
+
+test("somebody who came by SSH is told the address that they came to", async () => {
+  expect(await tunnel({ SSH_CONNECTION: "198.51.100.7 50022 192.0.2.10 22" })).toMatch(
+    / root@192\.0\.2\.10$/,
+  );
+  expect(await tunnel({ SSH_CONNECTION: "2001:db8::7 50022 2001:db8::10 22" })).toMatch(
+    / root@2001:db8::10$/,
+  );
+});
+
+test("somebody behind sudo is told their own name, not root's", async () => {
+  const env = { SUDO_USER: "jane", SSH_CONNECTION: "198.51.100.7 50022 192.0.2.10 22" };
+  expect(await tunnel(env)).toBe("ssh -L 8888:127.0.0.1:32400 jane@192.0.2.10");
+});
+
+test("half an SSH connection, or none, leaves the name of the host", async () => {
+  for (const connection of ["", " ", "198.51.100.7", "198.51.100.7 50022", "198.51.100.7 50022  22"]) {
+    expect(await tunnel({ SSH_CONNECTION: connection }), connection).toMatch(/ root@den$/);
+  }
+});
+
+test("a host without a name is called localhost", async () => {
+  expect(await tunnel({}, "\n")).toMatch(/ root@localhost$/);
+  expect(await tunnel({}, null)).toMatch(/ root@localhost$/);
+});
+
+test("a server on another port is reached there", async () => {
+  const server = { ...SERVER, url: "http://127.0.0.1:32500" };
+  expect(await tunnel({}, "den", server)).toBe("ssh -L 8888:127.0.0.1:32500 root@den");
+  expect(await ways({}, "den", server)).toContainEqual({
+    way: "local-browser",
+    url: "http://127.0.0.1:32500/web",
+  });
+});
+
+test("a name that a shell would read otherwise is quoted", async () => {
+  expect(await tunnel({ SUDO_USER: "a;b" })).toBe("ssh -L 8888:127.0.0.1:32400 'a;b@den'");
+});
