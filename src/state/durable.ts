@@ -52,7 +52,7 @@ export async function readIfThere(folder: Folder, name: string): Promise<Uint8Ar
  * crash left at the end is closed first, so that it cannot swallow the new one.
  */
 export async function appendLine(folder: Folder, name: string, line: string): Promise<void> {
-  const existing = await absentAsNull(folder.openFile(name, "read-write"));
+  const existing = await absentAsNull(folder.openFile(name, "append"));
   const file = existing ?? (await madeOrThere(folder, name));
   try {
     const before = (await endsInsideLine(file)) ? "\n" : "";
@@ -70,7 +70,7 @@ async function madeOrThere(folder: Folder, name: string): Promise<OpenFile> {
     return await folder.createFile(name, 0o600);
   } catch (error) {
     if (!(error instanceof SystemError && error.code === "EEXIST")) throw error;
-    return folder.openFile(name, "read-write");
+    return folder.openFile(name, "append");
   }
 }
 

@@ -20,7 +20,7 @@ import {
 import { join } from "node:path";
 import { attempt } from "./attempt.ts";
 import { CappedBytes, fileStat, openFileOn } from "./open-file.ts";
-import { type FileStat, type Files, type Folder, type OpenFile, SystemError } from "./world.ts";
+import { type FileAccess, type FileStat, type Files, type Folder, type OpenFile, SystemError } from "./world.ts";
 
 /**
  * The real file system. Every refusal is a `SystemError` with a POSIX code.
@@ -51,9 +51,11 @@ export function realFiles(descriptors = "/proc/self/fd"): Files {
 const SAFE = constants.O_NOFOLLOW | constants.O_NOCTTY;
 const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | SAFE;
 const OPEN_READ = constants.O_RDONLY | constants.O_NONBLOCK | SAFE;
+const OPEN_READ_WRITE = constants.O_RDWR | constants.O_NONBLOCK | SAFE;
 // With O_APPEND the kernel finds the end and writes there in one step: two processes lose none of each other's.
-const OPEN_READ_WRITE = constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK | SAFE;
+const OPEN_APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK | SAFE;
 const CREATE = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL | SAFE;
+const OPEN_FLAGS = { read: OPEN_READ, "read-write": OPEN_READ_WRITE, append: OPEN_APPEND } as const;
 const OPEN_FOLLOWING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 const PIPE_WAIT_MS = 20;
@@ -99,10 +101,9 @@ class PinnedFolder implements Folder {
     return this.#entry("lstat", name, (at) => fileStat(lstatSync(at, { bigint: true })));
   }
 
-  async openFile(name: string, access: "read" | "read-write"): Promise<OpenFile> {
-    const flags = access === "read" ? OPEN_READ : OPEN_READ_WRITE;
-    const fd = this.#entry("open", name, (at) => openSync(at, flags));
-    return openFileOn(fd, join(this.path, name));
+  async openFile(name: string, access: FileAccess): Promise<OpenFile> {
+    const fd = this.#entry("open", name, (at) => openSync(at, OPEN_FLAGS[access]));
+    return openFileOn(fd, join(this.path, name), access === "append");
   }
 
   async createFile(name: string, mode: number): Promise<OpenFile> {
@@ -116,7 +117,7 @@ class PinnedFolder implements Folder {
         unlinkSync(at);
         throw error;
       }
-      return openFileOn(fd, join(this.path, name));
+      return openFileOn(fd, join(this.path, name), true);
     });
   }
 

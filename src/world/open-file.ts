@@ -11,9 +11,12 @@ import {
 import { attempt } from "./attempt.ts";
 import { type FileStat, type OpenFile, SystemError } from "./world.ts";
 
-/** An open file around a descriptor that it owns from now on; `path` is for messages only. */
-export function openFileOn(fd: number, path: string): OpenFile {
-  return new DescriptorFile(fd, path);
+/**
+ * An open file around a descriptor that it owns from now on; `path` is for messages only. `appends`: whether it
+ * was opened with O_APPEND.
+ */
+export function openFileOn(fd: number, path: string, appends = false): OpenFile {
+  return new DescriptorFile(fd, path, appends);
 }
 
 /** The part of a `stat` that we use, without losing bits of large numbers. */
@@ -78,11 +81,13 @@ const INTERRUPTIONS = 100;
 class DescriptorFile implements OpenFile {
   readonly fd: number;
   readonly #path: string;
+  readonly #appends: boolean;
   #open = true;
 
-  constructor(fd: number, path: string) {
+  constructor(fd: number, path: string, appends: boolean) {
     this.fd = fd;
     this.#path = path;
+    this.#appends = appends;
   }
 
   async stat(): Promise<FileStat> {
@@ -116,6 +121,8 @@ class DescriptorFile implements OpenFile {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
+    // Written where the end was a moment ago, it could land on what somebody else has added since.
+    if (!this.#appends) throw new SystemError("EINVAL", "write", this.#path);
     this.#writeAll(bytes);
   }
 
@@ -154,7 +161,7 @@ class DescriptorFile implements OpenFile {
     }
   }
 
-  /** At the end of the file: whoever opens one for writing opens it so (O_APPEND). */
+  /** Where the descriptor stands: at the end with O_APPEND, else (reads do not move it) at the start. */
   #writeAll(bytes: Uint8Array): void {
     let done = 0;
     while (done < bytes.length) {

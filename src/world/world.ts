@@ -116,9 +116,9 @@ export interface Folder {
   list(): Promise<string[]>;
   /** About an entry, not following a link. */
   lstat(name: string): Promise<FileStat>;
-  /** Opens an entry: never follows a link (`ELOOP`), never blocks on a FIFO. What is written goes to its end. */
-  openFile(name: string, access: "read" | "read-write"): Promise<OpenFile>;
-  /** Makes a new file: `EEXIST` when anything, even a dangling link, has the name. What is written goes to its end. */
+  /** Opens an entry: never follows a link (`ELOOP`), never blocks on a FIFO. */
+  openFile(name: string, access: FileAccess): Promise<OpenFile>;
+  /** Makes a new file: `EEXIST` when anything, even a dangling link, has the name. It may be appended to. */
   createFile(name: string, mode: number): Promise<OpenFile>;
   /** Opens a sub-folder, pinned, never through a link. */
   openFolder(name: string): Promise<Folder>;
@@ -132,6 +132,9 @@ export interface Folder {
   close(): Promise<void>;
 }
 
+/** `read-write` allows to write anywhere, `append` (and to read) only at the end, as the file may itself demand. */
+export type FileAccess = "read" | "read-write" | "append";
+
 export interface OpenFile {
   readonly fd: number;
   stat(): Promise<FileStat>;
@@ -141,7 +144,7 @@ export interface OpenFile {
   readAt(position: number, length: number): Promise<Uint8Array>;
   /** All bytes from the start, in a loop until every one is taken; the file must be empty. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Adds at the end, whoever else adds there at the same time; every byte or an error. */
+  /** Adds at the end, whoever else adds there at the same time; every byte or an error. Opened to `append` only. */
   append(bytes: Uint8Array): Promise<void>;
   chown(uid: number, gid: number): Promise<void>;
   chmod(mode: number): Promise<void>;

@@ -121,6 +121,61 @@ describe("servers on Linux", () => {
     expect(servers.map(({ processes }) => processes)).toEqual([[{ pid: 7, startTicks: 1000 }]]);
   });
 
+  const IMPOSTOR = {
+    uid: 65534,
+    executable: "/home/mallory/Plex Media Server",
+    env: { [SUPPORT]: "/var/lib/plexmediaserver/Library/Application Support" },
+  };
+  const PACKAGED = {
+    Id: "plexmediaserver.service",
+    FragmentPath: "/lib/systemd/system/plexmediaserver.service",
+    User: "plex",
+    Environment: `"${SUPPORT}=/var/lib/plexmediaserver/Library/Application Support"`,
+    ExecStart: exec("/usr/lib/plexmediaserver/Plex Media Server"),
+  };
+
+  it("are not what somebody runs who has nothing to do with their settings", async () => {
+    const fixture = { files: { [DEB]: "" }, owners: { [DEB]: 997 }, processes: [IMPOSTOR] };
+    const [stopped, ...more] = (await find({ ...fixture, programs: systemd([PACKAGED]) })).servers;
+    expect(more).toEqual([]);
+    expect(stopped).toMatchObject({ processes: [], server: { account: { name: "plex" } } });
+    expect(stopped?.server.service).toEqual({ kind: "systemd", unit: "plexmediaserver.service" });
+    expect(stopped?.server.executable).toBe("/usr/lib/plexmediaserver/Plex Media Server");
+
+    const [bare] = (await find(fixture)).servers;
+    expect(bare).toMatchObject({ processes: [], server: { install: "linux-package" } });
+    expect(bare?.server.account).toBeUndefined();
+    const named = await find(fixture, { settings: DEB });
+    expect(named.servers[0]?.processes).toEqual([]);
+    expect(named.servers[0]?.server.account).toBeUndefined();
+  });
+
+  it("are not what another unit of another account runs on their settings", async () => {
+    const cgroup = "0::/system.slice/plexpy.service\n";
+    const other = { Id: "plexpy.service", User: "plexpy", ControlGroup: "/system.slice/plexpy.service" };
+    const { servers } = await find({
+      files: { [DEB]: "" },
+      owners: { [DEB]: 997 },
+      processes: [{ ...IMPOSTOR, cgroup }],
+      programs: systemd([{ ...other, ExecStart: exec("/opt/plexpy/run") }, PACKAGED]),
+    });
+    expect(servers.map(({ server, processes }) => [server.service, server.account?.name, processes])).toEqual([
+      [{ kind: "systemd", unit: "plexmediaserver.service" }, "plex", []],
+    ]);
+  });
+
+  it("are run by an account of their own choice where that owns the settings", async () => {
+    const process = { uid: 997, env: { [SUPPORT]: "/srv" } };
+    const settings = "/srv/Plex Media Server/Preferences.xml";
+    const fixture = { files: { [settings]: "" }, owners: { [settings]: 997 }, programs: { getent } };
+    const [found] = (await find({ ...fixture, processes: [process] })).servers;
+    expect(found).toMatchObject({ processes: [{ pid: 100 }], server: { account: { name: "plex" } } });
+    // Root may run it, and is not taken for its account.
+    const [byRoot] = (await find({ ...fixture, processes: [{ ...process, uid: 0 }] })).servers;
+    expect(byRoot?.processes).toHaveLength(1);
+    expect(byRoot?.server.account).toBeUndefined();
+  });
+
   it("in a container are not of this host", async () => {
     const process = { env: { [SUPPORT]: "/config" }, sameNamespace: false };
     expect(await find({ processes: [process] })).toEqual({ servers: [], unseen: [] });

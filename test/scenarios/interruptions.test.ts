@@ -314,7 +314,7 @@ describe.concurrent("kill -9", () => {
         expect([next.exitCode, next.result["code"]]).toBeOneOf([
           [0, "OK"],
           // The new sign-in had been written already, and the server has it.
-          [3, "NOT_LOCKED_OUT"],
+          [4, "NOT_LOCKED_OUT"],
         ]);
         expect(await stage.isHealed()).toBe(true);
         expect(await stage.exchanges()).toBe(1);

@@ -150,17 +150,12 @@ describe.concurrent("a start that fails", () => {
 
 describe.concurrent("a server that comes up with another identity", () => {
   test("is put back to its own", async () => {
-    await playInBothLanguages({
-      stage: {},
-      async call(stage) {
-        writeFileSync(join(stage.folder, "before"), steady(stage.settings));
-        return { args: RESET, options: { env: behavesOddlyOnce(stage, { newIdentity: true }) } };
-      },
-      ending: { exitCode: 4, code: "IDENTITY_CHANGED" },
-      async after(stage) {
-        expect(steady(stage.settings)).toBe(readFileSync(join(stage.folder, "before"), "utf8"));
-        expect(await stage.server.answers()).toBe(true);
-      },
+    await onStage({}, async (stage) => {
+      const before = steady(stage.settings);
+      const ended = await stage.json(RESET, { env: behavesOddlyOnce(stage, { newIdentity: true }) });
+      demandEnd(ended, 4, "IDENTITY_CHANGED");
+      expect(steady(stage.settings)).toBe(before);
+      expect(await stage.server.answers()).toBe(true);
     });
   });
 
@@ -217,22 +212,14 @@ describe.concurrent("a stop command", () => {
   });
 
   test("after which a wrapper starts the server again is found out, with nothing written", async () => {
-    await playInBothLanguages({
-      stage: {},
-      async call(stage) {
-        writeFileSync(join(stage.folder, "before"), steady(stage.settings));
-        const again = `(sleep 0.4; ${stage.server.startLine}) >/dev/null 2>&1 &`;
-        return {
-          args: RESET,
-          options: { env: { PLEX_RECLAIM_STOP_COMMAND: `${stage.server.stopLine}; ${again}` } },
-        };
-      },
-      ending: { exitCode: 4, code: "RESTARTED_BY_ITSELF" },
-      async after(stage) {
-        expect(steady(stage.settings)).toBe(readFileSync(join(stage.folder, "before"), "utf8"));
-        expect(await stage.server.answers()).toBe(true);
-        expect(readdirSync(join(stage.stateDirectory, "backups"))).toEqual([]);
-      },
+    await onStage({}, async (stage) => {
+      const before = steady(stage.settings);
+      const again = `(sleep 0.4; ${stage.server.startLine}) >/dev/null 2>&1 &`;
+      const env = { PLEX_RECLAIM_STOP_COMMAND: `${stage.server.stopLine}; ${again}` };
+      demandEnd(await stage.json(RESET, { env }), 4, "RESTARTED_BY_ITSELF");
+      expect(steady(stage.settings)).toBe(before);
+      expect(await stage.server.answers()).toBe(true);
+      expect(readdirSync(join(stage.stateDirectory, "backups"))).toEqual([]);
     });
   });
 

@@ -264,36 +264,36 @@ describe.concurrent("a backup", () => {
 const AGREED: Record<string, string[]> = { show: [], verify: [], restore: ["--yes"], delete: ["--yes"] };
 
 describe.concurrent("settings that have lost the server's identity", () => {
-  const SPOILT = {
-    empty: ["", "SETTINGS_EMPTY", "empty"],
-    "a stub": ['<?xml version="1.0" encoding="utf-8"?>\n<Preferences/>\n', "SETTINGS_STUB", "stub"],
-    "without identifiers": [
-      '<?xml version="1.0" encoding="utf-8"?>\n<Preferences FriendlyName="x" AcceptedEULA="1"/>\n',
+  /** What stands in their place, and how that is called. */
+  const SPOILT: [string, (whole: string) => string, string, string][] = [
+    ["empty", () => "", "SETTINGS_EMPTY", "empty"],
+    ["a stub", () => '<?xml version="1.0" encoding="utf-8"?>\n<Preferences/>\n', "SETTINGS_STUB", "stub"],
+    [
+      "without an identifier",
+      (whole) => whole.replace(/ ProcessedMachineIdentifier="[^"]*"/, ""),
       "IDENTIFIERS_MISSING",
       "identifiers-missing",
     ],
-  } as const;
+  ];
 
-  test.each(Object.entries(SPOILT))(
-    "(%s) are for a restore, not for a reset",
-    async (_, [text, reason, lost]) => {
-      await onStage({ state: "signed-in", running: false }, async (stage) => {
-        const whole = stage.settings;
-        const id = await backUp(stage);
-        writeFileSync(stage.server.settingsPath, text);
-        const seen = await inBothLanguages(stage, ["status"], { exitCode: 0, code: "OK" });
-        expect(seen.result["servers"]).toMatchObject([{ state: "identity-lost", reason }]);
-        const refused = await inBothLanguages(stage, ["reset", "--yes"], {
-          exitCode: 3,
-          code: "IDENTITY_LOST",
-        });
-        expect(refused.result["problem"]).toMatchObject({ reason: lost });
-        expect(stage.settings).toBe(text);
-        demandEnd(await stage.json(["backup", "restore", id, "--yes"]), 0, "EDITED_WHILE_STOPPED");
-        expect(stage.settings).toBe(whole);
+  test.each(SPOILT)("(%s) are for a restore, not for a reset", async (_, spoil, reason, lost) => {
+    await onStage({ state: "signed-in", running: false }, async (stage) => {
+      const whole = stage.settings;
+      const id = await backUp(stage);
+      const text = spoil(whole);
+      writeFileSync(stage.server.settingsPath, text);
+      const seen = await inBothLanguages(stage, ["status"], { exitCode: 0, code: "OK" });
+      expect(seen.result["servers"]).toMatchObject([{ state: "identity-lost", reason }]);
+      const refused = await inBothLanguages(stage, ["reset", "--yes"], {
+        exitCode: 3,
+        code: "IDENTITY_LOST",
       });
-    },
-  );
+      expect(refused.result["problem"]).toMatchObject({ reason: lost });
+      expect(stage.settings).toBe(text);
+      demandEnd(await stage.json(["backup", "restore", id, "--yes"]), 0, "EDITED_WHILE_STOPPED");
+      expect(stage.settings).toBe(whole);
+    });
+  });
 
   test("or are garbage under a server that runs: the restore brings them and the server back", async () => {
     await onStage({ state: "signed-in" }, async (stage) => {

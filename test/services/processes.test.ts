@@ -80,7 +80,32 @@ describe("a process of the server", () => {
   it("of another account is another server's", async () => {
     expect(await look({ ...HIDDEN, uid: 1001 }, { uid: 65534 })).toBe(0);
     const { account: _, ...nobodys } = SERVER;
-    expect(await look({ ...HIDDEN, uid: 1001 }, { uid: 65534 }, nobodys)).toBe("unknown");
+    expect(await look({ ...HIDDEN, uid: 1001 }, { uid: 65534 }, nobodys)).toBe(0);
+    const closed = [PARENT];
+    expect(await look({ ...HIDDEN, uid: 1001 }, { uid: 65534, closed }, nobodys)).toBe("unknown");
+  });
+
+  it("is no other account's, whatever folder that one names", async () => {
+    const { account: _, ...nobodys } = SERVER;
+    const stranger = { env: OWN, uid: 1001 };
+    expect(await look(stranger)).toBe(0);
+    expect(await look(stranger, {}, nobodys)).toBe(0);
+    expect(await look(stranger, { uid: 1002 }, nobodys)).toBe(0);
+  });
+
+  it("is its owner's by the settings or their folder, where nothing else tells of an account", async () => {
+    const { account: _, ...nobodys } = SERVER;
+    const custom = { env: OWN, uid: 1001 };
+    expect(await look(custom, { owners: { [SERVER.settingsPath]: 1001 } }, nobodys)).toBe(1);
+    expect(await look(custom, { owners: { [FOLDER]: 1001 } }, nobodys)).toBe(1);
+    expect(await look(custom, { modes: { [SERVER.settingsPath]: 0o777 } }, nobodys)).toBe(1);
+    // Run by the very account that asks, which is not root.
+    expect(await look(custom, { uid: 1001 }, nobodys)).toBe(1);
+    expect(await look({ env: OWN, uid: 0 }, { uid: 1001 }, nobodys)).toBe(1);
+  });
+
+  it("is whoever its unit made it", async () => {
+    expect(await look({ env: OWN, uid: 1001, ...IN_UNIT })).toBe(1);
   });
 
   it("may be hidden altogether from another account, and not from its own", async () => {

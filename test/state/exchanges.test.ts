@@ -12,13 +12,14 @@ const CODE = new Secret("claim-aaaaaaaaaaaaaaaaaaaa");
 const OTHER_CODE = new Secret("claim-bbbbbbbbbbbbbbbbbbbb");
 const OLD_TOKEN = new Secret("oldTokenOldTokenOldT");
 const NEW_TOKEN = new Secret("newTokenNewTokenNewT");
+const OLDER_TOKEN = new Secret("olderTokenOlderToken");
 
 type What = Parameters<typeof noteExchange>[1]["what"];
 
 async function noted(
   state: StateDirectory,
   what: What,
-  more: { code?: Secret; at?: number; replaced?: Secret } = {},
+  more: { code?: Secret; at?: number; replaced?: Secret; issued?: Secret } = {},
 ) {
   await noteExchange(state, { at: NOW, deviceId: DEVICE, code: CODE, what, ...more });
 }
@@ -47,10 +48,11 @@ test("a sign-in is dead that an exchange replaced, or that was saved before one"
   expect(await isDeadSignIn(state, DEVICE, saved(OLD_TOKEN, 0)), "before any exchange").toBe(false);
   await noted(state, "sending");
   expect(await isDeadSignIn(state, DEVICE, saved(OLD_TOKEN, 0)), "only sent").toBe(false);
-  await noted(state, "exchanged", { replaced: OLD_TOKEN });
+  await noted(state, "exchanged", { replaced: OLD_TOKEN, issued: NEW_TOKEN });
   expect(await isDeadSignIn(state, DEVICE, saved(OLD_TOKEN, NOW - 1))).toBe(true);
   expect(await isDeadSignIn(state, DEVICE, saved(OLD_TOKEN, NOW + 1)), "saved again later").toBe(true);
-  expect(await isDeadSignIn(state, DEVICE, saved(NEW_TOKEN, NOW - 1)), "an older one").toBe(true);
+  expect(await isDeadSignIn(state, DEVICE, saved(OLDER_TOKEN, NOW)), "an older one").toBe(true);
+  expect(await isDeadSignIn(state, DEVICE, saved(OLDER_TOKEN, NOW + 1)), "one that came after").toBe(false);
   expect(await isDeadSignIn(state, DEVICE, saved(NEW_TOKEN, NOW)), "the new one").toBe(false);
   expect(await isDeadSignIn(state, OTHER_DEVICE, saved(OLD_TOKEN, 0)), "another device").toBe(false);
 });

@@ -10,14 +10,21 @@ export interface Effect {
 }
 
 /**
- * The same world, in which every effect (each call through the port, reads too) is counted, and one of them is
- * met by a fault: `before` it is carried out. What the calls hand out (folders, files, locks) is watched too.
+ * The same world, in which every effect (each call through the port, reads too) is counted and can be met by a
+ * fault: `before` it is carried out, or after that, when its answer is lost. What the calls hand out (folders, files,
+ * locks) is watched too.
  */
-export function watchedWorld(world: World, before: (effect: Effect) => void): World {
+export function watchedWorld(
+  world: World,
+  before: (effect: Effect) => void,
+  after: (effect: Effect) => void = () => undefined,
+): World {
   let index = 0;
   const meet: Meet = (what) => {
     index += 1;
-    before({ index, ...what });
+    const effect = { index, ...what };
+    before(effect);
+    return () => after(effect);
   };
   return {
     ...world,
@@ -36,7 +43,8 @@ export function faultFor(name: string): Error {
   return new SystemError("EIO", name, "/injected");
 }
 
-type Meet = (what: Omit<Effect, "index">) => void;
+/** Answers what is to be called when the effect has been carried out. */
+type Meet = (what: Omit<Effect, "index">) => () => void;
 
 function watched<T extends object>(target: T, prefix: string, meet: Meet): T {
   return new Proxy(target, {
@@ -55,8 +63,9 @@ function watchedCall<F extends (...args: never[]) => unknown>(
   meet: Meet,
 ): F {
   const wrapped = async (...args: never[]) => {
-    meet({ name, of: target, args });
+    const done = meet({ name, of: target, args });
     const result: unknown = await Reflect.apply(call, target, args);
+    done();
     return handle(result) ? watched(result, kindOf(name), meet) : result;
   };
   return wrapped as unknown as F;

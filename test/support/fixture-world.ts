@@ -16,6 +16,10 @@ export interface Fixture {
   /** Answers of programs, by their name and arguments; a program without any is not installed. */
   readonly programs?: Programs;
   readonly uid?: number;
+  /** Who owns a file or folder, by path; root where none is named. */
+  readonly owners?: Readonly<Record<string, number>>;
+  /** Permissions of a file, by path; 0644 where none are named. */
+  readonly modes?: Readonly<Record<string, number>>;
 }
 
 export type Programs = Readonly<Record<string, (args: readonly string[]) => Partial<RunResult>>>;
@@ -27,7 +31,7 @@ export function fixtureWorld(fixture: Fixture): FixtureWorld {
   const files = { "/proc/1/stat": "1 (systemd) S", ...fixture.files };
   return {
     user: { uid: fixture.uid ?? 0, gid: 0, name: "root", home: "/root" },
-    files: filesOf(files, fixture.closed ?? []),
+    files: filesOf(files, fixture),
     processes: { ownPid: 1, plexMediaServers: async () => (fixture.processes ?? []).map(processInfo) },
     run: async (file, args) => {
       const program = fixture.programs?.[file.replace("/usr/bin/", "")];
@@ -54,7 +58,10 @@ function processInfo(some: Partial<ProcessInfo>): ProcessInfo {
   };
 }
 
-function filesOf(entries: Readonly<Record<string, string | null>>, closed: readonly string[]): Files {
+function filesOf(
+  entries: Readonly<Record<string, string | null>>,
+  { closed = [], owners = {}, modes = {} }: Fixture,
+): Files {
   const demand = (call: string, path: string) => {
     if (closed.some((folder) => path.startsWith(`${folder}/`))) throw new SystemError("EACCES", call, path);
     const there = Object.keys(entries).some((entry) => entry === path || entry.startsWith(`${path}/`));
@@ -63,7 +70,8 @@ function filesOf(entries: Readonly<Record<string, string | null>>, closed: reado
   const stat = async (path: string) => {
     demand("stat", path);
     const kind = path in entries ? ("file" as const) : ("folder" as const);
-    return { kind, dev: "1", ino: "1", links: 1, uid: 0, gid: 0, mode: 0o644, size: 1, mtimeNs: "0" };
+    const mine = { uid: owners[path] ?? 0, mode: modes[path] ?? 0o644 };
+    return { kind, dev: "1", ino: "1", links: 1, gid: 0, size: 1, mtimeNs: "0", ...mine };
   };
   const absent = async (path: string): Promise<never> => {
     throw new SystemError("ENOSYS", "fixture", path);

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import {
   chmodSync,
   closeSync,
@@ -15,6 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { realFiles } from "../../src/world/files.ts";
@@ -258,9 +259,41 @@ describe("writing", () => {
 
   test("to a full device is an error", async () => {
     const folder = await pinned("/dev");
-    const full = await folder.openFile("full", "read-write");
+    const full = await folder.openFile("full", "append");
     expect(await refusal(full.append(Buffer.from("x")))).toBe("ENOSPC");
     await full.close();
+  });
+
+  test("at the end loses nothing of what another process adds there", async () => {
+    const base = scratchFolder();
+    const source = new URL("../../src/world/files.ts", import.meta.url).href;
+    const script = `
+      const { realFiles } = await import(${JSON.stringify(source)});
+      const folder = await realFiles().openFolder(${JSON.stringify(base)});
+      const file = await folder.openFile("lines", "append");
+      for (let line = 0; line < 3000; line += 1) await file.append(Buffer.from("x".repeat(50) + "\\n"));
+    `;
+    await written(await pinned(base), "lines", "");
+    const node = ["--input-type=module", "-e", script];
+    await Promise.all([1, 2, 3].map(() => promisify(execFile)(process.execPath, node)));
+    const lines = readFileSync(join(base, "lines"), "utf8").split("\n");
+    expect(lines.filter((line) => line === "x".repeat(50))).toHaveLength(9_000);
+    expect(lines).toHaveLength(9_001);
+  });
+
+  test("at the end is the kernel's work for every file that may be added to, and refused for others", async () => {
+    const folder = await pinned(scratchFolder());
+    const files = [await folder.createFile("new", 0o600), await folder.openFile("new", "append")];
+    for (const file of files) {
+      const flags = /^flags:\s+0*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${file.fd}`, "utf8"))?.[1];
+      expect(Number.parseInt(flags ?? "", 8) & constants.O_APPEND).toBe(constants.O_APPEND);
+      await file.append(Buffer.from("one\n"));
+      await file.close();
+    }
+    const other = await folder.openFile("new", "read-write");
+    expect(await refusal(other.append(Buffer.from("two\n")))).toBe("EINVAL");
+    await other.close();
+    expect(readFileSync(join(folder.path, "new"), "utf8")).toBe("one\none\n");
   });
 
   test("on a nearly full disk, which takes a part only, is an error", async (context) => {

@@ -336,6 +336,23 @@ describe("a remote exchange", () => {
     expect(await failed(http.remote(target))).toEqual(refused);
   });
 
+  test("demands a good certificate, directly and in a tunnel, whatever the environment says", async () => {
+    const name = "NODE_TLS_REJECT_UNAUTHORIZED";
+    const before = process.env[name];
+    onTestFinished(() => {
+      if (before === undefined) delete process.env[name];
+      else process.env[name] = before;
+    });
+    process.env[name] = "0";
+    const { port } = await httpsServer(["DNS:elsewhere.example"], (_, response) => response.end());
+    const refused = { sent: "no", reason: "DEPTH_ZERO_SELF_SIGNED_CERT" };
+    expect(await failed(realHttp({}).remote({ ...target, url: `https://127.0.0.1:${port}/` }))).toEqual(refused);
+    const proxy = await connectProxy(200, port);
+    expect(await failed(realHttp({ HTTPS_PROXY: proxy.url }).remote(target))).toEqual(refused);
+    const secure = { HTTPS_PROXY: `https://127.0.0.1:${port}` };
+    expect((await failed(realHttp(secure).remote(target))).reason).toBe("PROXY_CERTIFICATE");
+  });
+
   test("to this machine goes through no proxy", async () => {
     const proxy = await connectProxy(200);
     const http = realHttp({ HTTPS_PROXY: proxy.url, HTTP_PROXY: proxy.url, http_proxy: proxy.url });

@@ -177,3 +177,19 @@ function ownChildren(name: string): string[] {
       }
     });
 }
+
+test("a mere name is looked for in the system's folders, and in no PATH", async () => {
+  const folder = scratchFolder();
+  for (const name of ["getfattr", "plex-reclaim-no-such-tool"]) {
+    writeFileSync(join(folder, name), "#!/bin/sh\necho mine\n");
+    chmodSync(join(folder, name), 0o755);
+  }
+  const env = { PATH: `${folder}:/usr/bin:/bin` };
+  await expect(run("plex-reclaim-no-such-tool", [], { ...generous, env })).rejects.toMatchObject({
+    code: "ENOENT",
+    call: "spawn",
+  });
+  const ended = await run("getfattr", ["--version"], { ...generous, env }).catch(() => null);
+  expect(ended?.stdout).not.toBe("mine\n");
+  expect((await run(join(folder, "getfattr"), [], generous)).stdout).toBe("mine\n");
+});
