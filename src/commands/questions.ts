@@ -4,7 +4,7 @@ import type { Terminal } from "../terminal/terminal.ts";
 import type { WordData, WordKey, Words } from "../words/words.ts";
 
 /** What may be asked, by the name of its words. */
-export type QuestionKey = Extract<WordKey, `prompt.${string}`>;
+type QuestionKey = Extract<WordKey, `prompt.${string}`>;
 
 /** The person at the terminal, if one is there. Nothing is asked with `--json`. */
 export interface Questions {

@@ -4,7 +4,7 @@ import { type Host, NODE_ON_HOST, PROJECT_ON_HOST, quoted } from "./systemd-root
 
 const PLEXTV_URL = "http://127.0.0.1:8400";
 export const PROGRAM = `${NODE_ON_HOST} ${PROJECT_ON_HOST}/bin/plex-reclaim.js`;
-export const DEVICE_ID = "0123456789".repeat(4);
+const DEVICE_ID = "0123456789".repeat(4);
 
 export interface Ran {
   readonly status: number | null;
