@@ -56,6 +56,8 @@ export async function alone<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (options.dryRun) return work();
+  // What this account may not read it may not change either: that is said before anything is made for it.
+  await target.store.readImage();
   const lock = await session.world.lock(target.store.lockName);
   if (lock === null) throw new ProblemError({ code: "RUN_IN_PROGRESS" });
   try {

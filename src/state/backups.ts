@@ -90,6 +90,7 @@ export async function createBackup(
     await state.backups.rename(unfinished, id);
     await state.backups.sync();
   } catch (error) {
+    await removeUnfinished(state, unfinished).catch(() => undefined);
     if (error instanceof SystemError) throw failed(state, id, error.code, error);
     throw error;
   }

@@ -270,8 +270,8 @@ describe.runIf(isRoot())("for an account that may not read the settings", { conc
     await onStage({}, async (stage) => {
       const before = standing(stage);
       const code = await stage.plexTv.issueClaimCode(USER);
-      const env = { ...openForAll(stage), PLEX_CLAIM: code };
-      const options = { uid: NOBODY };
+      openForAll(stage);
+      const options = { env: { PLEX_CLAIM: code }, uid: NOBODY };
       const ended = await inBothLanguages(
         stage,
         ["reset", "--yes"],
