@@ -36,7 +36,10 @@ export function privilegedLine(program: Program, env: Environment): string {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The twins of the options, and the one setting that has no option. */
-const HANDED_OVER: readonly string[] = [...OPTIONS.map(({ name }) => twinOf(name)), "PLEX_RECLAIM_PLEXTV_URL"];
+const HANDED_OVER: readonly string[] = [
+  ...OPTIONS.map(({ name }) => twinOf(name)),
+  "PLEX_RECLAIM_PLEXTV_URL",
+];
 
 /**
  * The line of another command of this program. It works wherever it is typed: what says where the records and the

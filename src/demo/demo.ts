@@ -169,7 +169,9 @@ async function lockOutAgain(stage: Stage): Promise<void> {
 /** Three small files in the folder of the demo: what to read into a shell, a new claim code, and the end of it. */
 async function leaveInstructions(stage: Stage): Promise<void> {
   const { folder, options, plexTv, server } = stage;
-  const twins = Object.entries(settingsOf(stage)).map(([name, value]) => `export ${name}=${shellWord(value)}`);
+  const twins = Object.entries(settingsOf(stage)).map(
+    ([name, value]) => `export ${name}=${shellWord(value)}`,
+  );
   const program = options.command.map(shellWord).join(" ");
   const settings = join(folder, "settings.sh");
   await writeFile(settings, `${twins.join("\n")}\nplex-reclaim() { ${program} "$@"; }\n`);

@@ -1,8 +1,8 @@
+import { isLoopbackUrl } from "../model/loopback.ts";
+import { printable } from "../model/printable.ts";
 import type { Secret } from "../model/secret.ts";
 import { type HttpAnswer, HttpFailure, type World } from "../world/world.ts";
 import { objectIn, readAnswer, type StructuredAnswer } from "./answer.ts";
-import { isLoopbackUrl } from "../model/loopback.ts";
-import { printable } from "../model/printable.ts";
 
 export type IdentityAnswer =
   | {

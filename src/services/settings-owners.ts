@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { type Files, type FileStat, SystemError } from "../world/world.ts";
+import { type FileStat, type Files, SystemError } from "../world/world.ts";
 import { resolved } from "./data-folder.ts";
 
 /** Whose settings they are: who owns the file or its folder; null where that may not be seen, or nothing is there. */

@@ -83,7 +83,7 @@ async function watchForRestart(context: PathContext, target: Target): Promise<vo
   while (clock.monotonicMs() - startedMs < WAITS.restartWatchMs) {
     heedInterrupt(context);
     await demandStopped(context, target);
-    await clock.sleep(WAITS.pollMs, context.interrupt);
+    await clock.sleep(WAITS.restartPollMs, context.interrupt);
   }
 }
 

@@ -40,6 +40,8 @@ export const WAITS = {
   noProcessMs: 15_000,
   /** After a user's own stop command: a supervisor that brings the server back does so in this time. */
   restartWatchMs: 1_500,
+  /** Between two looks in that time: each costs a walk through all processes, and none shortens it. */
+  restartPollMs: 250,
 } as const;
 
 export function note(context: PathContext, what: Note): void {

@@ -1,6 +1,6 @@
 import type { Aftermath, ByHand, Problem } from "../model/problem.ts";
-import { sayCoded } from "./coded.ts";
 import { shellWord } from "../model/shell-word.ts";
+import { sayCoded } from "./coded.ts";
 import type { Words } from "./words.ts";
 
 /** What happened, in one sentence. */

@@ -1,6 +1,6 @@
 import type { Event, Result } from "../model/event.ts";
-import type { Aftermath } from "../model/problem.ts";
 import { printableJson } from "../model/printable.ts";
+import type { Aftermath } from "../model/problem.ts";
 import type { Output, Reporter } from "./reporter.ts";
 
 /** The version of the lines; `schema/output.schema.json` describes it. */

@@ -1,8 +1,8 @@
 import type { BackupReport, Criterion, Result, ServerReport, SignInWay } from "../model/event.ts";
+import { printable } from "../model/printable.ts";
 import type { ServerState } from "../model/server.ts";
 import { type Appearance, type Tone, toned } from "./appearance.ts";
 import { sayCoded, worded } from "./coded.ts";
-import { printable } from "../model/printable.ts";
 import type { WordKey, Words } from "./words.ts";
 import { wrap } from "./wrap.ts";
 

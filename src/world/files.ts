@@ -20,7 +20,14 @@ import {
 import { join } from "node:path";
 import { attempt } from "./attempt.ts";
 import { CappedBytes, fileStat, openFileOn } from "./open-file.ts";
-import { type FileAccess, type FileStat, type Files, type Folder, type OpenFile, SystemError } from "./world.ts";
+import {
+  type FileAccess,
+  type FileStat,
+  type Files,
+  type Folder,
+  type OpenFile,
+  SystemError,
+} from "./world.ts";
 
 /**
  * The real file system. Every refusal is a `SystemError` with a POSIX code.

@@ -4,6 +4,7 @@ import {
   type RequestOptions,
   request as requestHttp,
 } from "node:http";
+import { isLoopback } from "../model/loopback.ts";
 import {
   Body,
   type Deadline,
@@ -14,7 +15,6 @@ import {
   type Progress,
   startDeadline,
 } from "./http-exchange.ts";
-import { isLoopback } from "../model/loopback.ts";
 import { type HttpAnswer, HttpFailure, type HttpRequest } from "./world.ts";
 
 /**

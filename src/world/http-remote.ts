@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Dispatcher } from "undici";
+import { isLoopback } from "../model/loopback.ts";
 import {
   Body,
   type Deadline,
@@ -10,7 +11,6 @@ import {
   type Progress,
   startDeadline,
 } from "./http-exchange.ts";
-import { isLoopback } from "../model/loopback.ts";
 import { type HttpAnswer, HttpFailure, type HttpRequest } from "./world.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

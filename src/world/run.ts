@@ -54,7 +54,7 @@ const UNKILLABLE_MS = 5_000;
 const DRAIN_MS = 250;
 
 function systemProgram(file: string): string {
-  if (file.includes("/")) return file;
+  if (/[/\0]/.test(file)) return file;
   const path = SYSTEM_FOLDERS.map((folder) => `${folder}/${file}`).find(isExecutable);
   if (path === undefined) throw new SystemError("ENOENT", "spawn", file);
   return path;

@@ -111,6 +111,14 @@ test.each(["reset", "claim"])(
   },
 );
 
+test("whatever else it holds stands in no word either: it may be a code that was mistyped", () => {
+  for (const value of ["claim-short", "ABCDEFGHIJKLMNOPQRST", "my password"]) {
+    const line = privilegedLine(PROGRAM, { PLEX_CLAIM: value, PLEX_RECLAIM_LANG: "ru" });
+    expect(line).not.toContain(value);
+    expect(typed(line, { PLEX_CLAIM: value }).input).toBe(value);
+  }
+});
+
 test("it is left alone where it is not asked for, or where another way was named", () => {
   const env = { PLEX_CLAIM: CODE };
   for (const args of [

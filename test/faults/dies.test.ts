@@ -65,6 +65,10 @@ for (const command of COMMANDS) {
       scene.machine.kill();
       scene.machine.start();
       await labelled(`the machine was started again after a death ${at}`, demandWaysOut);
+      if (!wasStopping(left)) continue;
+      scene.machine.restore(left);
+      scene.machine.kill();
+      await labelled(`the server is down after a death ${at}`, demandWaysOut);
     }
   });
 }
@@ -88,6 +92,13 @@ for (const command of ["reset", "reset with a code"] as const) {
       }
     }
   });
+}
+
+/** Whether a run was cut off that had asked for a stop: from there on it is for us to start the server again. */
+function wasStopping({ folder }: MachineState): boolean {
+  const journals = [...folder].filter(([path]) => path.endsWith("/journal.jsonl"));
+  const texts = journals.map(([, { bytes }]) => Buffer.from(bytes ?? []).toString("utf8"));
+  return texts.some((text) => text.includes('{"kind":"stopping"}\n') && !/"kind":"settled".*\n/.test(text));
 }
 
 /** The kind of the last whole line in the only journal there is; null: no journal, or half a line. */

@@ -159,15 +159,20 @@ describe("servers on Linux", () => {
       processes: [{ ...IMPOSTOR, cgroup }],
       programs: systemd([{ ...other, ExecStart: exec("/opt/plexpy/run") }, PACKAGED]),
     });
-    expect(servers.map(({ server, processes }) => [server.service, server.account?.name, processes])).toEqual([
-      [{ kind: "systemd", unit: "plexmediaserver.service" }, "plex", []],
-    ]);
+    expect(servers.map(({ server, processes }) => [server.service, server.account?.name, processes])).toEqual(
+      [[{ kind: "systemd", unit: "plexmediaserver.service" }, "plex", []]],
+    );
   });
 
   it("are run by an account of their own choice where that owns the settings", async () => {
     const process = { uid: 997, env: { [SUPPORT]: "/srv" } };
-    const settings = "/srv/Plex Media Server/Preferences.xml";
-    const fixture = { files: { [settings]: "" }, owners: { [settings]: 997 }, programs: { getent } };
+    const folder = "/srv/Plex Media Server";
+    const settings = `${folder}/Preferences.xml`;
+    const fixture = {
+      files: { [settings]: "" },
+      owners: { [settings]: 997, [folder]: 997 },
+      programs: { getent },
+    };
     const [found] = (await find({ ...fixture, processes: [process] })).servers;
     expect(found).toMatchObject({ processes: [{ pid: 100 }], server: { account: { name: "plex" } } });
     // Root may run it, and is not taken for its account.

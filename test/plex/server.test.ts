@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Secret } from "../../src/model/secret.ts";
 import { isLoopbackUrl } from "../../src/model/loopback.ts";
+import { Secret } from "../../src/model/secret.ts";
 import { account, authorisedLibraries, identity } from "../../src/plex/server.ts";
 import type { HttpRequest } from "../../src/world/world.ts";
 import { DEVICE, playServer, silentUrl, TOKEN, testWorld } from "./play.ts";

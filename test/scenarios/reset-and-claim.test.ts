@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parsePreferences } from "../../src/standins/preferences.ts";
-import { playInBothLanguages } from "../support/both-languages.ts";
+import { playInBothLanguages, playInWords } from "../support/both-languages.ts";
 import {
   demandEnd,
   eventually,
@@ -122,7 +122,7 @@ describe.concurrent("a locked-out server", () => {
   });
 
   test("whose new sign-in dies on the way is changed and not usable: exit 6", async () => {
-    await playInBothLanguages({
+    await playInWords({
       stage: { behaviour: { stopMs: 1_500 } },
       async call(stage) {
         const { args } = await resetWithCode(stage);
@@ -187,7 +187,7 @@ describe.concurrent("a server that is found stopped", () => {
     ["a code", resetWithCode],
     ["no code", reset],
   ] as const)("is edited with %s and left stopped; whether it is usable cannot be told", async (_, call) => {
-    await playInBothLanguages({
+    await playInWords({
       stage: { running: false },
       call,
       ending: { exitCode: 0, code: "EDITED_WHILE_STOPPED" },
@@ -208,7 +208,7 @@ describe.concurrent("a server that is found stopped", () => {
 });
 
 test.concurrent("--keep-stopped leaves a server stopped that ran, and says how to start it", async () => {
-  await playInBothLanguages({
+  await playInWords({
     stage: {},
     async call(stage) {
       const { args } = await resetWithCode(stage);
@@ -226,7 +226,7 @@ test.concurrent("--keep-stopped leaves a server stopped that ran, and says how t
 
 describe.concurrent("a settings file that no running server uses, named without commands", () => {
   test("is edited, and nothing is stopped, started or verified", async () => {
-    await playInBothLanguages({
+    await playInWords({
       stage: { running: false },
       async call(stage) {
         const { args } = await resetWithCode(stage);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parsePreferences } from "../../src/standins/preferences.ts";
 import { BEHAVIOUR_FILE } from "../../src/standins/server-behaviour.ts";
-import { inBothLanguages, playInBothLanguages } from "../support/both-languages.ts";
+import { inBothLanguages, playInBothLanguages, playInWords } from "../support/both-languages.ts";
 import { demandEnd, type Ended, noteOf, notesOf, onStage, quoted, type Stage } from "../support/stage.ts";
 
 /** What stands in the settings but for the counter that the server moves by itself. */
@@ -84,7 +84,7 @@ describe.concurrent("a start that fails", () => {
   });
 
   test("after an exchange keeps the new sign-in, and the server runs with it", async () => {
-    await playInBothLanguages({
+    await playInWords({
       stage: {},
       async call(stage) {
         return { args: await withCode(stage), options: { env: failsOnce(stage) } };
@@ -175,7 +175,7 @@ describe.concurrent("a server that comes up with another identity", () => {
 
 describe.concurrent("a stop command", () => {
   test("that fails changes nothing: the server was never stopped", async () => {
-    await playInBothLanguages({
+    await playInWords({
       stage: {},
       async call(stage) {
         writeFileSync(join(stage.folder, "found"), `${stage.settings}${stage.process}`);

@@ -45,6 +45,8 @@ async function runs(program: string, folder: string, uid: number): Promise<numbe
     await once(child, "exit");
   });
   const { plexMediaServers } = realWorld().processes;
-  await until("there", async () => (await plexMediaServers()).some(({ pid, env: own }) => pid === child.pid && own !== null));
+  await until("there", async () =>
+    (await plexMediaServers()).some(({ pid, env: own }) => pid === child.pid && own !== null),
+  );
   return child.pid ?? -1;
 }

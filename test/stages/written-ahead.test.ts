@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { COMMANDS, sceneOf } from "../faults/every-effect.ts";
+import { COMMANDS, freshToken, parkedToken, sceneOf, valuesIn } from "../faults/every-effect.ts";
 import { type Effect, watchedWorld } from "../support/faulty-world.ts";
 import { CODE } from "../support/simulated-world.ts";
 
@@ -43,6 +43,35 @@ test.each(COMMANDS)(
       (what) => what !== "the exchange" || spendsCode(command),
     );
     expect(taken).toEqual(wanted);
+  },
+);
+
+test.each(["reset with a code", "claim"] as const)(
+  "%s: nothing is done after the exchange before its answer is parked",
+  async (command) => {
+    const scene = await sceneOf(command);
+    const { machine } = scene;
+    const between: string[] = [];
+    let exchanged = false;
+    const world = watchedWorld(machine.world, (effect) => {
+      const fresh = freshToken(scene);
+      if (!exchanged && fresh === null) return;
+      exchanged = true;
+      if (parkedToken(machine) === fresh || valuesIn(machine.preferences).token === fresh) return;
+      const { name, of } = effect;
+      const at = "path" in of ? String(of.path).replace(machine.folder, "") : "";
+      between.push(`${name} ${at}`.trim());
+    });
+    await scene.perform(world);
+    expect(exchanged).toBe(true);
+    expect(between).toEqual([
+      "folder.remove /state/parked",
+      "folder.createFile /state/parked",
+      "file.write",
+      "file.sync",
+      "file.close",
+      "folder.rename /state/parked",
+    ]);
   },
 );
 

@@ -61,8 +61,11 @@ export interface Scenario {
   after(stage: Stage, ended: Ended): Promise<void>;
 }
 
-/** Plays a scenario three times at once: as text in English and in Russian, and as JSON. */
-export async function playInBothLanguages(scenario: Scenario): Promise<void> {
+/** Plays a scenario twice at once: in words, and as JSON. */
+export async function playInWords(
+  scenario: Scenario,
+  languages: readonly Language[] = ["ru"],
+): Promise<void> {
   const { stage, ending } = scenario;
   const play = (options: readonly string[], demand: (ended: Ended) => void) =>
     onStage(stage, async (set) => {
@@ -72,10 +75,16 @@ export async function playInBothLanguages(scenario: Scenario): Promise<void> {
       await scenario.after(set, ended);
     });
   await Promise.all([
-    play(["--lang", "en"], (ended) => demandText(ended, ending, "en")),
-    play(["--lang", "ru"], (ended) => demandText(ended, ending, "ru")),
+    ...languages.map((language) =>
+      play(["--lang", language], (ended) => demandText(ended, ending, language)),
+    ),
     play(["--json"], (ended) => demandEnd(ended, ending.exitCode, ending.code)),
   ]);
+}
+
+/** Plays a scenario three times at once: in words in English and in Russian, and as JSON. */
+export function playInBothLanguages(scenario: Scenario): Promise<void> {
+  return playInWords(scenario, ["en", "ru"]);
 }
 
 /** The JSON lines without what differs from one stage, run and moment to the next. */
