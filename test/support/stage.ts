@@ -14,7 +14,7 @@ import { demandNoSecret, demandPrivate, keepSecret } from "./canary.ts";
 import { demandSchema, type JsonLine } from "./output-schema.ts";
 
 export const PROJECT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
-export const PROGRAM = join(PROJECT, "bin", "plex-reclaim.js");
+const PROGRAM = join(PROJECT, "bin", "plex-reclaim.js");
 
 export interface StageOptions {
   readonly state?: LockedOutServerOptions["state"];
