@@ -46,7 +46,7 @@ const HANDED_OVER: readonly string[] = [
  * server are stands in it, whether that was an option or came from the environment.
  *
  * `undo` is for the account that did the run, as whom we are here: no `sudo` (root would look into records of its
- * own), and the state directory in use. `claim` is as root if we are not.
+ * own), and the state directory in use. `claim` is as root if we are not. Who came by `sudo` needs it again.
  */
 export function ownLine(
   { program, world }: { readonly program: Program; readonly world: Pick<World, "user" | "env"> },
@@ -55,7 +55,9 @@ export function ownLine(
   argument?: string,
 ): string {
   const places = command === "claim" ? givenPlaces(options) : stateDirectoryInUse(world, options.stateDir);
-  const sudo = command === "claim" && world.user.uid !== 0 ? ["sudo"] : [];
+  // Root by way of sudo: the line is typed in the shell of the person, who is not root there.
+  const asRoot = world.user.uid === 0 ? world.env["SUDO_USER"] !== undefined : command === "claim";
+  const sudo = asRoot ? ["sudo"] : [];
   const words = [command, ...(argument === undefined ? [] : [argument]), ...places];
   return [...sudo, ...program.command, ...words].map(shellWord).join(" ");
 }

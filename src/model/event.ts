@@ -18,7 +18,7 @@ export const STEPS = [
 export type Step = (typeof STEPS)[number];
 
 /** The three acceptance criteria of the contract. */
-type CriterionName = "reachable" | "account" | "logs";
+export type CriterionName = "reachable" | "account" | "logs";
 export interface Criterion {
   readonly name: CriterionName;
   readonly result: "met" | "not-met" | "cannot-tell";

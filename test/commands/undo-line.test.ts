@@ -32,3 +32,9 @@ test("it names the default, too, where something in the environment says otherwi
   expect(line(JANE, { XDG_STATE_HOME: "/srv/xdg" }, usual)).toBe(named);
   expect(line(JANE, { PLEX_RECLAIM_STATE_DIR: "/srv/records" }, usual)).toBe(named);
 });
+
+test("who came by sudo is told to come by sudo again: their own shell is not root's", () => {
+  expect(line(ROOT, { SUDO_USER: "jane" })).toBe(`sudo plex-reclaim undo ${RUN}`);
+  const world = { user: ROOT, env: { SUDO_USER: "jane" } };
+  expect(ownLine({ program, world }, "claim", {})).toBe("sudo plex-reclaim claim");
+});

@@ -80,6 +80,7 @@ function emptyStage(): SimulatedMachine {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   for (const secret of [OLD_TOKEN, CODE, NEXT_CODE]) keepSecret(secret);
   const machine = new SimulatedMachine(folder, PREFERENCES);
+  machine.shortestSleepMs = 3_000;
   machine.codes.set(CODE, "jane");
   machine.codes.set(NEXT_CODE, "jane");
   return machine;

@@ -1,11 +1,12 @@
+import { join } from "node:path";
 import { expect } from "vitest";
 import { reset } from "../../src/commands/reset.ts";
 import { status } from "../../src/commands/status.ts";
 import { undo } from "../../src/commands/undo.ts";
 import type { Result } from "../../src/model/event.ts";
-import { digestOf } from "../support/folder-image.ts";
+import { digestOf, imageOfFolder } from "../support/folder-image.ts";
 import { optionsFor } from "../support/recorded-session.ts";
-import { digestOfState, type SimulatedMachine } from "../support/simulated-world.ts";
+import { CODE, digestOfState, type SimulatedMachine } from "../support/simulated-world.ts";
 import {
   demandTidy,
   demandUntouched,
@@ -35,6 +36,8 @@ export function waysOutOf(scene: Scene): () => Promise<void> {
     await labelled("status", () => demandReported(scene));
     machine.restore(left);
     await labelled("undo", () => demandUndone(scene));
+    machine.restore(left);
+    await labelled("the same code again", () => demandNotSentAgain(scene));
     machine.restore(left);
     await labelled("the next reset", () => demandHealed(scene));
     machine.restore(left);
@@ -92,6 +95,19 @@ function expectUsableOrNot(machine: SimulatedMachine, result: Result): void {
   expect(result.exitCode, JSON.stringify(result.outcome)).toBe(allowed);
 }
 
+/** A code that plex.tv has taken is not sent again, although its answer was lost. */
+async function demandNotSentAgain(scene: Scene): Promise<void> {
+  const { machine, start } = scene;
+  const lost = start.codes.has(CODE) && !machine.codes.has(CODE) && keptToken(scene) === null;
+  if (!lost) return;
+  const { result } = await performed(machine, machine.world, "reset", (session) =>
+    reset(session, "reset", optionsFor(machine, { code: CODE })),
+  );
+  expect(result.outcome).toMatchObject({ problem: { code: "CLAIM_CODE_ALREADY_SENT" } });
+  expect(result.exitCode).toBe(3);
+  expect(valuesIn(machine.preferences)).toEqual(scene.before);
+}
+
 async function demandHealed(scene: Scene): Promise<void> {
   const { machine } = scene;
   const fresh = keptToken(scene);
@@ -126,8 +142,8 @@ function demandSettled(machine: SimulatedMachine): void {
 /** Runs whose journal says how they began and not how they ended, in the order of their names. */
 function unsettledRuns(machine: SimulatedMachine): string[] {
   const runs: string[] = [];
-  for (const [path, { bytes }] of machine.save().folder) {
-    const [, id] = /^state\/runs\/([^/]+)\/journal\.jsonl$/.exec(path) ?? [];
+  for (const [path, { bytes }] of imageOfFolder(join(machine.folder, "state"))) {
+    const [, id] = /^runs\/([^/]+)\/journal\.jsonl$/.exec(path) ?? [];
     if (id === undefined || bytes === null) continue;
     const whole = Buffer.from(bytes).toString("utf8").split("\n").slice(0, -1);
     const kinds = whole.map((line) => (JSON.parse(line) as { kind: string }).kind);

@@ -122,6 +122,21 @@ for (const [cut, meet] of Object.entries(CUTS)) {
 }
 
 describe.concurrent("Ctrl-C", () => {
+  test.each(["detect", "preflight"])(
+    "at the step %s: nothing was changed, nothing was sent",
+    async (step) => {
+      await onStage({}, async (stage) => {
+        const before = { settings: stage.settings, process: stage.process };
+        const run = stage.begin(["reset", "--yes", "--json", "--claim-code-file", await stage.codeFile()]);
+        await run.reached(step);
+        run.kill("SIGINT");
+        demandInterrupted(await run.end(), { state: "nothing-changed" });
+        expect({ settings: stage.settings, process: stage.process }).toEqual(before);
+        expect(await stage.exchanges()).toBe(0);
+      });
+    },
+  );
+
   test("before the code is sent: nothing was changed, and the code is as good as before", async () => {
     await onStage({}, async (stage) => {
       const before = { settings: stage.settings, process: stage.process };

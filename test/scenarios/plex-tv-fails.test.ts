@@ -9,6 +9,7 @@ interface Failure {
   readonly mode: Mode;
   readonly options?: ModeOptions;
   readonly code: string;
+  readonly orCode?: string;
   /** Whether the code may have reached plex.tv: then it is never sent again. */
   readonly codeIs: "spent" | "as good as before";
   /** Told in both languages; the others have the words of one of these. */
@@ -51,11 +52,12 @@ const FAILURES: Record<string, Failure> = {
     code: "PLEXTV_NONSENSE",
     codeIs: SPENT,
   },
-  // Nobody could say whether the server is locked out at all: so it is not touched.
+  // Whether the server is locked out can be told by its own answers alone, and only until it asks plex.tv again.
   "is a captive portal all the time": {
     mode: { kind: "captive-portal" },
     options: { scope: "everything" },
-    code: "PLEXTV_UNREACHABLE",
+    code: "PLEXTV_NONSENSE",
+    orCode: "PLEXTV_UNREACHABLE",
     codeIs: GOOD,
   },
   "answers 500 to everything": {
@@ -83,7 +85,7 @@ async function reset(stage: Stage) {
 }
 
 describe.concurrent("nothing is changed and the server is never stopped when plex.tv", () => {
-  for (const [what, { mode, options, code, codeIs, inWords }] of Object.entries(FAILURES)) {
+  for (const [what, { mode, options, code, orCode, codeIs, inWords }] of Object.entries(FAILURES)) {
     test(what, async () => {
       await onStage({}, async (stage) => {
         await stage.noticed();
@@ -91,7 +93,7 @@ describe.concurrent("nothing is changed and the server is never stopped when ple
         await stage.plexTv.setMode(mode, options);
         const args = await reset(stage);
         const first = await stage.json(args);
-        demandEnd(first, 3, code);
+        demandEnd(first, 3, first.result["code"] === orCode ? orCode : code);
         expect(first.result["state"]).toBe("nothing-changed");
         if (inWords) await inBothLanguages(stage, () => reset(stage), { exitCode: 3, code });
         expect(standing(stage)).toEqual(before);

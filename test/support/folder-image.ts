@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 /** Everything below a folder, by its path in there: what a process that dies leaves behind. */
@@ -11,7 +20,7 @@ interface Entry {
   readonly bytes: Uint8Array | null;
 }
 
-/** Folders stand before what is in them. */
+/** Folders stand before what is in them. Of a folder that is not there: nothing. */
 export function imageOfFolder(folder: string): FolderImage {
   const image = new Map<string, Entry>();
   const take = (at: string) => {
@@ -23,7 +32,7 @@ export function imageOfFolder(folder: string): FolderImage {
       if (entry.isDirectory()) take(path);
     }
   };
-  take("");
+  if (existsSync(folder)) take("");
   return image;
 }
 
