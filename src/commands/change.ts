@@ -1,4 +1,4 @@
-import type { Criterion, PlanView, ResultData, SuccessCode } from "../model/event.ts";
+import type { Criterion, CriterionName, PlanView, ResultData, SuccessCode } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { Settings } from "../model/settings.ts";
 import type { PlexTv } from "../plex/account.ts";
@@ -101,7 +101,7 @@ function leftStopped(
   data: ResultData,
 ): Ending {
   const { service, server } = target;
-  const criteria = (["reachable", "account", "logs"] as const).map(
+  const criteria = CRITERIA.map(
     (name): Criterion => ({ name, result: "cannot-tell", evidence: { code: "NOT_RUNNING" } }),
   );
   if (server.service.kind === "none") {
@@ -112,6 +112,8 @@ function leftStopped(
   say(session, { code: finished.wasRunning && options.keepStopped ? "KEPT_STOPPED" : "FOUND_STOPPED", line });
   return ending("EDITED_WHILE_STOPPED", { ...data, criteria });
 }
+
+const CRITERIA: readonly CriterionName[] = ["reachable", "account", "logs"];
 
 async function signedOut(
   session: Session,

@@ -27,6 +27,9 @@ import {
 export const COMMANDS = ["reset", "reset with a code", "claim", "undo", "backup restore"] as const;
 export type Command = (typeof COMMANDS)[number];
 
+/** Only ends a hang: thousands of runs take a while on a machine that has other things to do. */
+export const HANG_MS = 900_000;
+
 /** Never spent by what is tested: for the run after it. */
 export const NEXT_CODE = "claim-anotherAnotherAnoth";
 

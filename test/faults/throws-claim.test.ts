@@ -1,5 +1,9 @@
 import { test } from "vitest";
+import { HANG_MS } from "./every-effect.ts";
 import { everyEffectThrows } from "./throws.ts";
 
-test("claim: whichever effect fails once, the server ends as found or as wanted, and the exit code is true", () =>
-  everyEffectThrows("claim"));
+test(
+  "claim: whichever effect fails once, the server ends as found or as wanted, and the exit code is true",
+  () => everyEffectThrows("claim"),
+  HANG_MS,
+);

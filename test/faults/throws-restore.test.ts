@@ -1,5 +1,9 @@
 import { test } from "vitest";
+import { HANG_MS } from "./every-effect.ts";
 import { everyEffectThrows } from "./throws.ts";
 
-test("backup restore: whichever effect fails once, the server ends as found or as wanted, and the exit code is true", () =>
-  everyEffectThrows("backup restore"));
+test(
+  "backup restore: whichever effect fails once, the server ends as found or as wanted, and the exit code is true",
+  () => everyEffectThrows("backup restore"),
+  HANG_MS,
+);
