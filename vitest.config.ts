@@ -7,5 +7,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 300_000,
     pool: "forks",
+    // One worker fewer than there are cores is the default, which is one on a small machine; scenarios mostly wait.
+    maxWorkers: 2,
+    maxConcurrency: 8,
   },
 });
