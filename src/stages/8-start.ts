@@ -56,7 +56,7 @@ async function waitForIdentity(
   }
 }
 
-/** Another server has the port, as it had before: all that can be proven is that the process is there to stay. */
+/** Another server has the port, as it had before: all that can be proven is that a process of it is there. */
 async function waitForProcess(context: PathContext, target: Target): Promise<"started"> {
   const { clock } = context.world;
   const startedMs = clock.monotonicMs();
