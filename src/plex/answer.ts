@@ -16,7 +16,8 @@ export type StructuredAnswer =
 
 /**
  * Reads the body of an answer as well-formed XML or as a JSON object; null for everything else (HTML among it),
- * whatever its content type claims. A DOCTYPE is refused, so no entity but the five of XML is ever resolved.
+ * whatever its content type claims. A DOCTYPE is refused, so no entity but the five of XML is ever resolved, and
+ * so is a processing instruction.
  * Plex answers in either, by its mood and the `Accept` header.
  */
 export function readAnswer(body: string): StructuredAnswer | null {
@@ -60,6 +61,10 @@ function readXml(text: string): XmlElement | null {
   };
   parser.on("doctype", () => {
     throw new SyntaxError("doctype");
+  });
+  // Plex writes none, and the parser lets malformed ones through (`<?x?ml …?>`).
+  parser.on("processinginstruction", () => {
+    throw new SyntaxError("processing instruction");
   });
   parser.on("text", add);
   parser.on("cdata", add);

@@ -411,7 +411,11 @@ describe("whatever comes back", () => {
         expect(everythingIn(ended.credentials)).not.toContain(TOKEN);
       },
     );
-    await fc.assert(property, { numRuns: 1000 });
+    await fc.assert(property, {
+      numRuns: 1000,
+      // A declaration damaged into a processing instruction without white space, which the parser lets through.
+      examples: [[exchangeXml(TOKEN).replace("<?xml", "<?x?ml"), 200]],
+    });
     expect(given).toBeGreaterThan(10);
     expect(refused).toBeGreaterThan(10);
   });
