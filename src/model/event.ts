@@ -74,6 +74,11 @@ export interface PlanView {
 export type SignInWay =
   | { readonly way: "claim-command"; readonly line: string }
   | { readonly way: "local-browser"; readonly url: string }
+  /** The local page claims a server only before this version; which one runs here is not known. */
+  | { readonly way: "local-browser-before"; readonly url: string; readonly version: string }
+  /** What the server itself keeps for it in its data folder (Windows, macOS); how it does it is not documented. */
+  | { readonly way: "claim-url-file"; readonly path: string }
+  | { readonly way: "setup-page"; readonly path: string }
   | { readonly way: "ssh-tunnel"; readonly line: string; readonly url: string };
 
 /** Something worth knowing that is not a failure; words under `note.CODE`. */
@@ -110,6 +115,12 @@ export type Note =
   | { readonly code: "BACKUPS_TIDIED"; readonly count: number }
   | { readonly code: "DRY_RUN" }
   | { readonly code: "INTERRUPT_SEEN" }
+  /** The registry decides; what this file is for, nobody has documented. */
+  | { readonly code: "STRAY_PREFERENCES"; readonly path: string }
+  | { readonly code: "DATA_FOLDER_REDIRECTED"; readonly path: string; readonly how: "link" | "onedrive" }
+  | { readonly code: "UPDATER_RUNS"; readonly service: string }
+  /** It ran with an administrator's full rights, and is started without them. */
+  | { readonly code: "STARTED_WITHOUT_ELEVATION" }
   | { readonly code: "SETTINGS_LINK_FOLLOWED"; readonly path: string; readonly target: string }
   | { readonly code: "SERVER_UNREADABLE"; readonly path: string; readonly line: string };
 

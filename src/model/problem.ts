@@ -21,6 +21,7 @@ export type Problem =
   | { readonly code: "SERVER_NOT_FOUND"; readonly id: string; readonly ids: readonly string[] }
   | { readonly code: "NEEDS_PRIVILEGE"; readonly path: string; readonly line: string }
   | { readonly code: "UNSUPPORTED_PLATFORM"; readonly platform: string }
+  | { readonly code: "DEMO_NOT_HERE"; readonly platform: string }
   | { readonly code: "NOT_LOCKED_OUT" }
   | { readonly code: "LOCKED_OUT_NEEDS_RESET" }
   | { readonly code: "IDENTITY_LOST"; readonly path: string; readonly reason: IdentityLostReason }
@@ -30,6 +31,23 @@ export type Problem =
   | { readonly code: "SETTINGS_NOT_WRITABLE"; readonly path: string; readonly reason: UnwritableReason }
   | { readonly code: "STATE_DIRECTORY_UNUSABLE"; readonly path: string; readonly reason: string }
   | { readonly code: "RUN_IN_PROGRESS" }
+  /** A value of the four (or of the identity) is of another type than Plex keeps it as: never touched. */
+  | {
+      readonly code: "UNEXPECTED_TYPE";
+      readonly path: string;
+      readonly name: string;
+      readonly type: string;
+    }
+  /** A registry file wants something else than values of the one key; `wants` is its line. */
+  | {
+      readonly code: "REGISTRY_FILE_REFUSED";
+      readonly path: string;
+      readonly line: number;
+      readonly wants: string;
+    }
+  | { readonly code: "HIVE_UNAVAILABLE"; readonly path: string; readonly reason: string }
+  | { readonly code: "OTHER_SESSION"; readonly pid: number; readonly account: string }
+  | { readonly code: "NO_DESKTOP_TO_START_ON"; readonly account: string; readonly line: string }
   | { readonly code: "NO_WAY_TO_STOP"; readonly reason: "no-service" | "no-start-command" }
   | { readonly code: "OFFLINE" }
   | { readonly code: "PLEXTV_UNREACHABLE"; readonly reason: string }
@@ -49,13 +67,16 @@ export type Problem =
   // Failed on the way: exit 4 or 5, by what could be put back.
   | { readonly code: "STOP_FAILED"; readonly command: string; readonly detail: string }
   | { readonly code: "STOP_TIMEOUT"; readonly seconds: number; readonly killed: "yes" | "no" }
-  | { readonly code: "STILL_RUNNING"; readonly pids: string }
+  /** `line`: shows those processes. */
+  | { readonly code: "STILL_RUNNING"; readonly pids: string; readonly line: string }
   | { readonly code: "STILL_ANSWERING"; readonly url: string }
-  | { readonly code: "RESTARTED_BY_ITSELF"; readonly pid: number }
+  /** `line`: shows what keeps that process. */
+  | { readonly code: "RESTARTED_BY_ITSELF"; readonly pid: number; readonly line: string }
   | { readonly code: "PLAN_CHANGED"; readonly names: string }
   | { readonly code: "SETTINGS_CHANGED_MEANWHILE"; readonly path: string }
   | { readonly code: "BACKUP_FAILED"; readonly path: string; readonly reason: string }
   | { readonly code: "WRITE_FAILED"; readonly path: string; readonly reason: string }
+  | { readonly code: "REGISTRY_WRITE_FAILED"; readonly path: string; readonly reason: string }
   | { readonly code: "METADATA_NOT_KEPT"; readonly path: string; readonly what: string }
   | { readonly code: "START_FAILED"; readonly command: string; readonly detail: string }
   | { readonly code: "START_TIMEOUT"; readonly seconds: number; readonly url: string }
@@ -97,6 +118,8 @@ export type MalformedReason =
   | "truncated"
   | "doctype"
   | "duplicate-attribute"
+  | "duplicate-value"
+  | "no-registry-file"
   | "wrong-root"
   | "several-roots"
   | "nested-elements"
@@ -123,10 +146,13 @@ export type Aftermath =
   | { readonly kind: "not-put-back"; readonly byHand: readonly ByHand[] }
   | { readonly kind: "changed" };
 
-/** One thing for a person to do, as data: a command line, or a copy of a backup to its place. */
+/** One thing for a person to do, as data: a command line, a backup to copy to its place, or one to double-click. */
 export type ByHand =
   | { readonly do: "start"; readonly line: string }
+  /** No line is known that starts it. */
+  | { readonly do: "start-as-usual" }
   | { readonly do: "copy"; readonly from: string; readonly to: string }
+  | { readonly do: "import"; readonly from: string; readonly to: string }
   | { readonly do: "undo"; readonly line: string };
 
 /** What a run had come to when it failed; reported with the problem. */

@@ -13,6 +13,8 @@ export interface Appearance {
 export interface StreamFacts {
   readonly isTTY: boolean;
   readonly columns?: number | undefined;
+  /** What it leads to may read another encoding than UTF-8, whatever the locale says. */
+  readonly anyEncoding?: boolean;
 }
 
 /** Where the width is not known; some terminals say 0. */
@@ -28,7 +30,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function chooseAppearance(stream: StreamFacts, env: Environment, noColor: boolean): Appearance {
   return {
     colour: !noColor && mayColour(stream, env),
-    symbols: speaksUtf8(env),
+    symbols: speaksUtf8(env) && stream.anyEncoding !== true,
     columns: Math.min(Math.max(stream.columns || USUAL_COLUMNS, 20), 100),
   };
 }

@@ -41,7 +41,9 @@ function stateText(words: Words, aftermath: Aftermath): string {
 }
 
 function byHandText(words: Words, step: ByHand): string {
-  if (step.do !== "copy") return words.say(`by-hand.${step.do}`, { line: step.line });
+  if (step.do === "start" || step.do === "undo") return words.say(`by-hand.${step.do}`, { line: step.line });
+  if (step.do === "start-as-usual") return words.say("by-hand.start-as-usual");
   const { from, to } = step;
+  if (step.do === "import") return words.say("by-hand.import", { to, fromWindows: `"${from}"` });
   return words.say("by-hand.copy", { from, to, copyLine: `cp -- ${shellWord(from)} ${shellWord(to)}` });
 }

@@ -9,6 +9,7 @@ export interface ReportStream {
   write(text: string): void;
   readonly isTTY: boolean;
   readonly columns?: number | undefined;
+  readonly anyEncoding?: boolean;
 }
 
 export interface ReportStreams {

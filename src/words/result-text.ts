@@ -112,6 +112,7 @@ function backupBlock(words: Words, backup: BackupReport, out: Appearance): strin
 }
 
 function wayText(words: Words, way: SignInWay, number: number, columns: number): string {
-  const text = words.say(`way.${way.way}`, "url" in way ? { ...way } : { line: way.line });
+  const { way: name, ...data } = way;
+  const text = words.say(`way.${name}`, data);
   return wrap(`  ${number}. ${text}`, columns, "     ");
 }

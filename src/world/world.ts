@@ -1,4 +1,5 @@
 import type { Secret } from "../model/secret.ts";
+import type { WindowsSystem } from "./windows-system.ts";
 
 /**
  * The one door to the operating system. Everything that reads or changes the world outside this process goes
@@ -14,6 +15,8 @@ export interface World {
   readonly files: Files;
   readonly processes: Processes;
   readonly http: Http;
+  /** There on Windows, and on no other system. */
+  readonly windows?: WindowsSystem;
   /** Cryptographically strong random bytes as hex. */
   randomHex(bytes: number): string;
   /**
@@ -51,8 +54,13 @@ export interface RunOptions {
   readonly stdin?: string;
   /** Run in a shell of its own process group (a user's own command). */
   readonly shell?: boolean;
-  /** Files passed as descriptors 3, 4, … */
+  /** Files passed as descriptors 3, 4, … Not on Windows. */
   readonly pass?: readonly OpenFile[];
+  /**
+   * At the deadline it is left running, its output going nowhere, and counts as `timedOut`. On Windows alone: a
+   * script of the shell does the same elsewhere.
+   */
+  readonly leaveRunning?: boolean;
 }
 
 export interface RunResult {
