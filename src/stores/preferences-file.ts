@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Note } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
 import { type FileStat, type Folder, SystemError, type World } from "../world/world.ts";
-import { editPreferences, parsePreferences } from "./preferences-xml.ts";
+import { differingAttributes, editPreferences, parsePreferences } from "./preferences-xml.ts";
 import { type Carried, rehearseReplacement, replaceFile } from "./replace-file.ts";
 import { asNotReadable } from "./replacement-errors.ts";
 import type { FileMetadata, Image, SettingsStore, StoredImage } from "./store.ts";
@@ -69,6 +69,7 @@ interface SettingsPlace extends TargetPlace {
 }
 
 class PreferencesFile implements SettingsStore {
+  readonly kind = "xml";
   readonly location: string;
   readonly followedFrom?: string;
   readonly lockName: string;
@@ -114,7 +115,19 @@ class PreferencesFile implements SettingsStore {
     this.#note(await rehearseReplacement(this.#world, this.#place, sizeBytes, this.#place.metadataOfNew));
   }
 
-  async write(expected: Image | null, image: Image, metadata?: FileMetadata): Promise<void> {
+  differences(one: Image, other: Image): number {
+    return differingAttributes(one.bytes, other.bytes);
+  }
+
+  partsOf(): null {
+    return null;
+  }
+
+  isHalfWritten(): boolean {
+    return false;
+  }
+
+  async write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void> {
     const carried = await replaceFile(this.#world, this.#place, {
       expected: expected?.bytes ?? null,
       bytes: image.bytes,

@@ -76,6 +76,18 @@ export function otherAttributes(bytes: Uint8Array, path = ""): ReadonlyMap<strin
   return new Map(others.map(({ name, value }) => [name, value]));
 }
 
+/** How many attributes outside the four differ between two files; 0 where either cannot be read. */
+export function differingAttributes(one: Uint8Array, other: Uint8Array): number {
+  try {
+    const [left, right] = [otherAttributes(one), otherAttributes(other)];
+    const names = new Set([...left.keys(), ...right.keys()]);
+    return [...names].filter((name) => left.get(name) !== right.get(name)).length;
+  } catch (error) {
+    if (error instanceof ProblemError) return 0;
+    throw error;
+  }
+}
+
 /** The four values as the change wants them; a name that is absent here is to be absent from the settings. */
 export function wantedCredentials(change: CredentialChange): ReadonlyMap<string, string> {
   if (change.kind === "remove") return NONE;

@@ -1,3 +1,4 @@
+import type { StoreKind } from "../model/server.ts";
 import type { CredentialChange, Settings } from "../model/settings.ts";
 
 /**
@@ -6,6 +7,7 @@ import type { CredentialChange, Settings } from "../model/settings.ts";
  * A store never looks at processes or services, and never makes a backup: it reads, compares, and writes once.
  */
 export interface SettingsStore {
+  readonly kind: StoreKind;
   /** Where the settings really are (a link is followed once), for people and for the journal. */
   readonly location: string;
   /** When the settings were reached through a symbolic link: the link. */
@@ -26,17 +28,31 @@ export interface SettingsStore {
   preview(image: Image, change: CredentialChange): Promise<Image>;
   /**
    * Proves that a write of this many bytes could be done here (space, read-only, immutable), leaving nothing
-   * behind and the settings untouched. Throws `SETTINGS_NOT_WRITABLE`.
+   * behind and the settings untouched. Throws `SETTINGS_NOT_WRITABLE`, `NEEDS_PRIVILEGE`.
    */
   proveWritable(sizeBytes: number): Promise<void>;
+  /** How many settings outside the four differ between two images; 0 where either cannot be read. Pure. */
+  differences(one: Image, other: Image): number;
+  /**
+   * Where a write is several operations of the system: what each is to make of its value, for the journal, so that
+   * half a write is known as such after a crash. Null where a write is all or nothing. Pure.
+   */
+  partsOf(from: Image | null, to: Image): readonly WritePart[] | null;
+  /**
+   * Whether `standing` is what a write of these parts, that began from `from`, left when it died in the middle: some
+   * of the parts as they were, the others as they were to be. What is no part may have changed since: a server rewrites
+   * its settings when it exits. Pure.
+   */
+  isHalfWritten(standing: Image, from: Image, parts: readonly WritePart[]): boolean;
   /**
    * One write: compares what stands there with `expected` (null: nothing may stand there) and throws
    * `SETTINGS_CHANGED_MEANWHILE` if it differs; swaps, makes it durable, reads it back. After a throw the
    * settings are exactly as before or exactly `image`. Owner, group and mode are kept, or set to `metadata`
    * where that is given; ACLs, extended attributes and labels are kept (`METADATA_NOT_KEPT` before the swap
-   * when they cannot be).
+   * when they cannot be). Where a write is several operations and one of them fails, those done are taken back; when
+   * that fails too (`WRITE_FAILED` all the same) or the process dies, `isHalfWritten` knows what stands there.
    */
-  write(expected: Image | null, image: Image, metadata?: FileMetadata): Promise<void>;
+  write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -47,9 +63,17 @@ export interface Image {
   readonly sha256: string;
 }
 
+/** One value of a write that is several operations. */
+export interface WritePart {
+  readonly name: string;
+  /** SHA-256 of what it is to be, hex; null: it is to be gone. */
+  readonly to: string | null;
+}
+
 export interface StoredImage {
   readonly image: Image;
-  readonly metadata: FileMetadata;
+  /** Null where settings are no file. */
+  readonly metadata: FileMetadata | null;
 }
 
 /** What a backup keeps of a file besides its bytes. */
