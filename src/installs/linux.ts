@@ -1,38 +1,19 @@
 import { createHash } from "node:crypto";
-import type { Server, ServerProcess, ServiceDescription } from "../model/server.ts";
+import type { Server, ServiceDescription } from "../model/server.ts";
 import { accountOf, groupIdOf } from "../services/accounts.ts";
 import { resolved } from "../services/data-folder.ts";
-import { serverProcesses, sortedOut } from "../services/processes.ts";
+import { serverProcesses, sortedOut } from "../services/linux-processes.ts";
 import { ownersOf, owns } from "../services/settings-owners.ts";
 import type { ProcessInfo, World } from "../world/world.ts";
+import {
+  addressFor,
+  commandsFor,
+  type FindOptions,
+  type FoundServer,
+  type FoundServers,
+} from "./find-servers.ts";
 import { namedSite, type Site, sitesOf } from "./sites.ts";
 import type { ServerUnit } from "./systemd-units.ts";
-
-/** What a person may say about the server; see the contract's options of the same names. */
-export interface FindOptions {
-  readonly settings?: string;
-  readonly serverUrl?: string;
-  readonly stopCommand?: string;
-  readonly startCommand?: string;
-  readonly processMatch?: string;
-}
-
-export interface FoundServers {
-  /** In the order of their settings' paths. */
-  readonly servers: readonly FoundServer[];
-  /** What may belong to further servers and could not be seen for want of privilege: paths. */
-  readonly unseen: readonly string[];
-}
-
-export interface FoundServer {
-  readonly server: Server;
-  /** `"unknown"`: this account cannot tell. */
-  readonly processes: readonly ServerProcess[] | "unknown";
-  /** What of this server could not be seen for want of privilege: paths. */
-  readonly unseen: readonly string[];
-}
-
-const DEFAULT_URL = "http://127.0.0.1:32400";
 
 type FindWorld = Pick<World, "run" | "files" | "processes" | "user">;
 
@@ -43,7 +24,7 @@ type FindWorld = Pick<World, "run" | "files" | "processes" | "user">;
  * A server in a container is not one of this host. A package that was installed and never run is none yet. Never
  * throws for what it may not see: `unseen` names it.
  */
-export async function findServers(world: FindWorld, options: FindOptions): Promise<FoundServers> {
+export async function findServersOnLinux(world: FindWorld, options: FindOptions): Promise<FoundServers> {
   const { processMatch } = options;
   const executable = processMatch === undefined ? undefined : await resolved(world.files, processMatch);
   const processes = await serverProcesses(world, executable);
@@ -76,7 +57,7 @@ async function foundServer(
     ...present({ executable }),
     ...present({ account }),
     service: serviceFor(options, unit),
-    url: (options.serverUrl ?? DEFAULT_URL).replace(/\/+$/u, ""),
+    url: addressFor(options),
   };
   const seen = await sortedOut(world, server, processes);
   return { server, processes: seen.processes, unseen: [...new Set([...site.unseen, ...seen.unseen])] };
@@ -89,9 +70,8 @@ async function idOf(world: FindWorld, settingsPath: string): Promise<string> {
 }
 
 function serviceFor(options: FindOptions, unit: ServerUnit | undefined): ServiceDescription {
-  const { stopCommand: stop, startCommand: start } = options;
-  if (stop !== undefined || start !== undefined)
-    return { kind: "command", ...present({ stop }), ...present({ start }) };
+  const commands = commandsFor(options);
+  if (commands !== null) return commands;
   return unit === undefined ? { kind: "none" } : { kind: "systemd", unit: unit.id };
 }
 

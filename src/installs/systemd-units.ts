@@ -1,7 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import { inControlGroup, systemUnitOf } from "../services/control-group.ts";
 import { SUPPORT_FOLDER_VARIABLE } from "../services/data-folder.ts";
-import { EXECUTABLE_NAME } from "../services/processes.ts";
+import { EXECUTABLE_NAME } from "../services/linux-processes.ts";
 import { showUnits, splitWords, systemctl, type UnitProperties } from "../services/systemctl.ts";
 import { type ProcessInfo, SystemError, type World } from "../world/world.ts";
 import { parseEnvironmentFile } from "./environment-file.ts";

@@ -1,5 +1,5 @@
 import { ProblemError } from "../model/problem.ts";
-import { type RunResult, SystemError } from "../world/world.ts";
+import { type RunOptions, type RunResult, SystemError } from "../world/world.ts";
 import type { Service, ServiceWorld } from "./service.ts";
 
 /**
@@ -13,11 +13,18 @@ export function commandService(
   return {
     stopLine: commands.stop ?? null,
     startLine: commands.start ?? null,
+    demandControl: async () => {
+      if (commands.stop === undefined)
+        throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-service" });
+      if (commands.start === undefined) {
+        throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-start-command" });
+      }
+    },
     stopDeadlineMs: async () => STOP_MS,
     requestStop: async () => {
       const { stop } = commands;
       if (stop === undefined) throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-service" });
-      const detail = failure(await attempt(world, stop, [], STOP_MS));
+      const detail = failure(await attempt(world, stop, { timeoutMs: STOP_MS }));
       if (detail !== null) throw new ProblemError({ code: "STOP_FAILED", command: stop, detail });
     },
     condition: async () => "unknown",
@@ -26,7 +33,8 @@ export function commandService(
     start: async () => {
       const { start } = commands;
       if (start === undefined) throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-start-command" });
-      const detail = failure(await attempt(world, LET_IT_RUN, [start], WRAPPER_MS));
+      const begun = world.windows === undefined ? letRun(world, start) : letRunOnWindows(world, start);
+      const detail = await begun;
       if (detail !== null) throw new ProblemError({ code: "START_FAILED", command: start, detail });
     },
   };
@@ -52,16 +60,28 @@ wait "$child"
 `;
 const WRAPPER_MS = 30_000;
 
+function letRun(world: ServiceWorld, start: string): Promise<string | null> {
+  return attempt(world, LET_IT_RUN, { timeoutMs: WRAPPER_MS }, [start]).then(failure);
+}
+
+/** The same promise where the World itself can leave a program running. */
+async function letRunOnWindows(world: ServiceWorld, start: string): Promise<string | null> {
+  const begun = await attempt(world, start, { timeoutMs: FAILURE_MS, leaveRunning: true });
+  return "timedOut" in begun && begun.timedOut ? null : failure(begun);
+}
+
+const FAILURE_MS = 3_000;
+
 type Attempt = RunResult | { readonly refused: string };
 
 async function attempt(
   world: ServiceWorld,
   command: string,
-  args: readonly string[],
-  timeoutMs: number,
+  how: Pick<RunOptions, "timeoutMs" | "leaveRunning">,
+  args: readonly string[] = [],
 ): Promise<Attempt> {
   try {
-    return await world.run(command, args, { timeoutMs, shell: true, env: passedOn(world) });
+    return await world.run(command, args, { ...how, shell: true, env: passedOn(world) });
   } catch (error) {
     if (error instanceof SystemError) return { refused: error.code };
     throw error;
@@ -79,7 +99,7 @@ function failure(attempt: Attempt): string | null {
 /** What such commands need of our environment, and nothing that could be a secret. */
 function passedOn(world: ServiceWorld): Record<string, string> {
   const passed: Record<string, string> = {};
-  for (const name of PASSED_ON) {
+  for (const name of world.windows === undefined ? PASSED_ON : [...PASSED_ON, ...PASSED_ON_BY_WINDOWS]) {
     const value = world.env[name];
     if (value !== undefined) passed[name] = value;
   }
@@ -98,4 +118,29 @@ const PASSED_ON = [
   "DOCKER_CONFIG",
   "CONTAINER_HOST",
   "PLEX_MEDIA_SERVER_APPLICATION_SUPPORT_DIR",
+] as const;
+
+/** In capitals, as the World has every name there. What `cmd` and programs look for things by. */
+const PASSED_ON_BY_WINDOWS = [
+  "ALLUSERSPROFILE",
+  "APPDATA",
+  "COMMONPROGRAMFILES",
+  "COMMONPROGRAMFILES(X86)",
+  "COMMONPROGRAMW6432",
+  "COMPUTERNAME",
+  "HOMEDRIVE",
+  "HOMEPATH",
+  "LOCALAPPDATA",
+  "PATHEXT",
+  "PROGRAMDATA",
+  "PROGRAMFILES",
+  "PROGRAMFILES(X86)",
+  "PROGRAMW6432",
+  "PUBLIC",
+  "SYSTEMDRIVE",
+  "TEMP",
+  "TMP",
+  "USERDOMAIN",
+  "USERNAME",
+  "USERPROFILE",
 ] as const;

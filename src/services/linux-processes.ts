@@ -1,5 +1,5 @@
 import { basename, join } from "node:path";
-import type { Server, ServerProcess } from "../model/server.ts";
+import { type Server, type ServerProcess, uidOf } from "../model/server.ts";
 import { type ProcessInfo, SystemError, type World } from "../world/world.ts";
 import { inControlGroup, systemUnitOf } from "./control-group.ts";
 import { dataFoldersOf, resolved, SETTINGS_NAME } from "./data-folder.ts";
@@ -15,7 +15,7 @@ type ProcessWorld = Pick<World, "processes" | "files" | "run" | "user">;
  *
  * `"unknown"` when a process could be one of them and this account may not see enough of it to tell.
  */
-export async function processesOf(
+export async function linuxProcessesOf(
   world: ProcessWorld,
   server: Server,
 ): Promise<readonly ServerProcess[] | "unknown"> {
@@ -30,7 +30,7 @@ export async function processesOf(
  *
  * True where it cannot be seen. In a container the first process may itself be a supervisor: that is not noticed.
  */
-export async function isSupervised(world: ProcessWorld, server: Server): Promise<boolean> {
+export async function isSupervisedOnLinux(world: ProcessWorld, server: Server): Promise<boolean> {
   const candidates = await serverProcesses(world, server.executable);
   const { processes } = await sortedOut(world, server, candidates);
   if (processes === "unknown" || processes.length === 0) return true;
@@ -60,7 +60,7 @@ export async function sortedOut(
 /** A system can hide the processes of other accounts altogether (`hidepid=`, proc(5)). */
 async function othersAreHidden(world: ProcessWorld, server: Server): Promise<boolean> {
   const { uid } = world.user;
-  if (uid === 0 || server.account?.uid === uid) return false;
+  if (uid === 0 || uidOf(server) === uid) return false;
   try {
     await world.files.read("/proc/1/stat", 65_536);
     return false;
@@ -150,8 +150,8 @@ function mayBe(
   { server, owners }: Pick<Bench, "server" | "owners">,
   { uid }: ProcessInfo,
 ): boolean {
-  const { account } = server;
-  if (uid === 0 || uid === user.uid || uid === account?.uid) return true;
+  const account = uidOf(server);
+  if (uid === 0 || uid === user.uid || uid === account) return true;
   return owners === null ? account === undefined : owns(owners, uid);
 }
 
@@ -170,8 +170,8 @@ async function verdictOn(world: ProcessWorld, bench: Bench, process: ProcessInfo
   const folders = await dataFoldersOf(world, process);
   if (folders !== null && process.sameNamespace !== null) return await byFolder(world, bench, folders);
   if (inUnit === "exactly" && process.sameNamespace !== false) return "ours";
-  const { account } = bench.server;
-  if (account !== undefined && account.uid !== process.uid) return "not-ours";
+  const account = uidOf(bench.server);
+  if (account !== undefined && account !== process.uid) return "not-ours";
   return process.sameNamespace === false ? "not-ours" : "unknown";
 }
 

@@ -5,6 +5,12 @@ export interface Service {
   /** The line a person would type; null where there is none. */
   readonly stopLine: string | null;
   readonly startLine: string | null;
+  /**
+   * That this account could stop the server *and* start it again, from here. Changes nothing. Throws `NEEDS_PRIVILEGE`
+   * (its `line` is empty: the command layer knows it), `NO_WAY_TO_STOP`, `OTHER_SESSION`, `NO_DESKTOP_TO_START_ON`.
+   * `settings`: where the settings are, for that problem.
+   */
+  demandControl(settings: string): Promise<void>;
   /** How long a polite stop may take: below the manager's own kill. Milliseconds. */
   stopDeadlineMs(): Promise<number>;
   /** Asks it to stop and returns when the request is taken; does not wait, and never kills. */
@@ -19,4 +25,4 @@ export interface Service {
   start(options: { resetLimit: boolean }): Promise<void>;
 }
 
-export type ServiceWorld = Pick<World, "run" | "clock" | "env">;
+export type ServiceWorld = Pick<World, "run" | "clock" | "env" | "user" | "windows">;

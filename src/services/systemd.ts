@@ -11,7 +11,7 @@ import { timeSpanMs } from "./time-span.ts";
  * A stop is only asked for: the manager's own kill comes `TimeoutStopSec` later, and our deadline lies below it.
  * `systemctl stop` would answer 0 also for a server that was killed; `Result=timeout` tells (seen, systemd 252).
  */
-export function systemdService(world: Pick<World, "run" | "clock">, unit: string): Service {
+export function systemdService(world: Pick<World, "run" | "clock" | "user">, unit: string): Service {
   return new SystemdService(world, unit);
 }
 
@@ -27,18 +27,23 @@ const START_MS = 60_000;
 class SystemdService implements Service {
   readonly stopLine: string;
   readonly startLine: string;
-  readonly #world: Pick<World, "run" | "clock">;
+  readonly #world: Pick<World, "run" | "clock" | "user">;
   readonly #unit: string;
   #stopRequestedMs: number | null = null;
   /** How the last run ended, as long as the unit was down when it was last looked at: saves a look. */
   #ended: UnitProperties | null = null;
 
-  constructor(world: Pick<World, "run" | "clock">, unit: string) {
+  constructor(world: Pick<World, "run" | "clock" | "user">, unit: string) {
     this.#world = world;
     this.#unit = unit;
     const name = shellWord(unit.replace(/\.service$/u, ""));
     this.stopLine = `systemctl stop ${name}`;
     this.startLine = `systemctl start ${name}`;
+  }
+
+  async demandControl(settings: string): Promise<void> {
+    if (this.#world.user.uid !== 0)
+      throw new ProblemError({ code: "NEEDS_PRIVILEGE", path: settings, line: "" });
   }
 
   async stopDeadlineMs(): Promise<number> {

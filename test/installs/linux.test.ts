@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { findServers } from "../../src/installs/linux.ts";
+import { findServersOnLinux } from "../../src/installs/linux.ts";
 import { type Fixture, fixtureWorld, type Programs } from "../support/fixture-world.ts";
 
 const DEB = "/var/lib/plexmediaserver/Library/Application Support/Plex Media Server/Preferences.xml";
@@ -31,7 +31,7 @@ const exec = (path: string, args = "") =>
   `{ path=${path} ; argv[]=${path} ${args} ; ignore_errors=no ; pid=0 }`;
 
 async function find(fixture: Fixture, options = {}) {
-  return await findServers(fixtureWorld(fixture), options);
+  return await findServersOnLinux(fixtureWorld(fixture), options);
 }
 
 async function places(fixture: Fixture) {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { findServers } from "../../src/installs/linux.ts";
+import { findServersOnLinux } from "../../src/installs/linux.ts";
 import { realWorld } from "../../src/world/real.ts";
 import { needs, scratchFolder, until } from "../world/scratch.ts";
 
@@ -22,9 +22,9 @@ test("a program of the server's name that a stranger runs does not pass for the 
   for (const path of [folder, dataFolder, join(folder, "bin"), program]) chmodSync(path, 0o755);
 
   const world = realWorld();
-  const processes = async () => (await findServers(world, { settings })).servers[0]?.processes;
+  const processes = async () => (await findServersOnLinux(world, { settings })).servers[0]?.processes;
   const listed = async () =>
-    (await findServers(world, {})).servers.filter(({ server }) => server.settingsPath === settings);
+    (await findServersOnLinux(world, {})).servers.filter(({ server }) => server.settingsPath === settings);
   await runs(program, folder, STRANGER);
   expect(await processes()).toEqual([]);
   expect(await listed()).toEqual([]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Server } from "../../src/model/server.ts";
-import { processesOf } from "../../src/services/processes.ts";
+import { linuxProcessesOf } from "../../src/services/linux-processes.ts";
 import type { ProcessInfo } from "../../src/world/world.ts";
 import { type Fixture, fixtureWorld, type Programs } from "../support/fixture-world.ts";
 
@@ -30,7 +30,10 @@ const programs: Programs = {
 
 async function look(process: Partial<ProcessInfo>, more: Partial<Fixture> = {}, server = SERVER) {
   const files = { [SERVER.settingsPath]: "" };
-  const found = await processesOf(fixtureWorld({ files, programs, processes: [process], ...more }), server);
+  const found = await linuxProcessesOf(
+    fixtureWorld({ files, programs, processes: [process], ...more }),
+    server,
+  );
   return found === "unknown" ? found : found.length;
 }
 

@@ -2,10 +2,10 @@
  * Runs on a booted host, where the tests look through our own eyes: prints what was asked for as JSON.
  * `find [OPTIONS as JSON]`, `processes SERVER`, `service SERVER CALL [ARGUMENT]` (both as JSON).
  */
-import { findServers } from "../../src/installs/linux.ts";
+import { findServers } from "../../src/installs/find-servers.ts";
 import { ProblemError } from "../../src/model/problem.ts";
 import type { Server } from "../../src/model/server.ts";
-import { processesOf } from "../../src/services/processes.ts";
+import { linuxProcessesOf } from "../../src/services/linux-processes.ts";
 import type { Service } from "../../src/services/service.ts";
 import { serviceOf } from "../../src/services/service-of.ts";
 import { realWorld } from "../../src/world/real.ts";
@@ -22,7 +22,7 @@ async function answer(): Promise<unknown> {
   const world = realWorld();
   if (what === "find") return await findServers(world, JSON.parse(first));
   const server = JSON.parse(first) as Server;
-  if (what === "processes") return await processesOf(world, server);
+  if (what === "processes") return await linuxProcessesOf(world, server);
   const service = serviceOf(world, server);
   return await service[call as Exclude<keyof Service, "stopLine" | "startLine">](JSON.parse(argument));
 }

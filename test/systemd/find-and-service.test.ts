@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { FoundServer, FoundServers } from "../../src/installs/linux.ts";
+import type { FoundServer, FoundServers } from "../../src/installs/find-servers.ts";
 import type { Problem } from "../../src/model/problem.ts";
 import type { Server, ServerProcess } from "../../src/model/server.ts";
 import {

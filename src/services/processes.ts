@@ -1,0 +1,28 @@
+import type { Server, ServerProcess } from "../model/server.ts";
+import type { World } from "../world/world.ts";
+
+export type ProcessWorld = Pick<World, "processes" | "files" | "run" | "user" | "windows">;
+
+/**
+ * The processes of this one server: its executable, under its account or with its data folder. Each system tells
+ * them in its own way. `"unknown"` when a process could be one of them and this account may not see enough to tell.
+ */
+export async function processesOf(
+  world: ProcessWorld,
+  server: Server,
+): Promise<readonly ServerProcess[] | "unknown"> {
+  const { windows } = world;
+  if (windows !== undefined) {
+    return (await import("./windows-processes.ts")).windowsProcessesOf(windows, server);
+  }
+  return (await import("./linux-processes.ts")).linuxProcessesOf(world, server);
+}
+
+/** Whether somebody may be there who starts the server again when it ends by itself; true where it cannot be seen. */
+export async function isSupervised(world: ProcessWorld, server: Server): Promise<boolean> {
+  const { windows } = world;
+  if (windows !== undefined) {
+    return (await import("./windows-processes.ts")).isSupervisedOnWindows(windows, server);
+  }
+  return (await import("./linux-processes.ts")).isSupervisedOnLinux(world, server);
+}
