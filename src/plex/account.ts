@@ -53,8 +53,15 @@ export type UserAnswer =
  */
 export function plexTv(
   world: Pick<World, "http" | "clock">,
-  options: { readonly baseUrl: string; readonly offline: boolean },
+  options: {
+    readonly baseUrl: string;
+    readonly offline: boolean;
+    /** The system that the server runs on; Linux where it is not given. */
+    readonly platform?: World["platform"];
+  },
 ): PlexTv {
+  const headersOf = (deviceId: string) =>
+    deviceHeaders(deviceId, PLATFORM_NAMES[options.platform ?? "linux"]);
   const base = options.baseUrl.replace(/\/+$/, "");
   const send = (request: Omit<HttpRequest, "url"> & { readonly path: string }): Promise<HttpAnswer> => {
     const { path, ...rest } = request;
@@ -149,17 +156,23 @@ const WAIT_WHEN_NOT_SAID_S = [2, 8];
 const DEVICE_ID = /^[\x21-\x7e]{1,256}$/;
 const LONGEST_NAME = 256;
 
+/** Linux: as the official images send it. The others: by analogy (their own servers were not watched). */
+const PLATFORM_NAMES = { linux: "Linux", win32: "Windows", darwin: "MacOSX" } as const satisfies Record<
+  World["platform"],
+  string
+>;
+
 /** As the official images send them: plex.tv shows the device as a Plex Media Server. Source: pms-docker. */
-function headersOf(deviceId: string): Readonly<Record<string, string>> {
+function deviceHeaders(deviceId: string, platform: string): Readonly<Record<string, string>> {
   return {
     Accept: "application/xml",
     "X-Plex-Client-Identifier": deviceId,
     "X-Plex-Product": "Plex Media Server",
     "X-Plex-Version": "1.1",
     "X-Plex-Provides": "server",
-    "X-Plex-Platform": "Linux",
+    "X-Plex-Platform": platform,
     "X-Plex-Platform-Version": "1.0",
-    "X-Plex-Device": "Linux",
+    "X-Plex-Device": platform,
     "X-Plex-Device-Name": "PlexMediaServer",
   };
 }

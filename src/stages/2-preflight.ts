@@ -5,20 +5,24 @@ import { processesOf } from "../services/processes.ts";
 import { serviceOf } from "../services/service-of.ts";
 import { release, removeIfThere, writeDurably } from "../state/durable.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
-import { openPreferencesFile } from "../stores/preferences-file.ts";
 import type { StoredImage } from "../stores/store.ts";
+import { openStore } from "../stores/store-of.ts";
 import { SystemError, type World } from "../world/world.ts";
 import { note, type PathContext, type Target } from "./context.ts";
 import type { Expectation } from "./put-back.ts";
 import { portIsOurs } from "./settle.ts";
 
-/** Opens what a server's settings and its service are worked on through; `closeTarget` frees it. */
-export async function openTarget(context: PathContext, server: Server): Promise<Target> {
+/**
+ * Opens what a server's settings and its service are worked on through; `closeTarget` frees it. `readOnly`: for what
+ * changes nothing at all.
+ */
+export async function openTarget(
+  context: PathContext,
+  server: Server,
+  { readOnly }: { readonly readOnly: boolean },
+): Promise<Target> {
   const { world } = context;
-  const store = await openPreferencesFile(world, server.settingsPath, {
-    ...(server.account === undefined ? {} : { expectedOwner: { uid: server.account.uid } }),
-    onNote: (what) => note(context, what),
-  });
+  const store = await openStore(world, server, { readOnly, onNote: (what) => note(context, what) });
   return { server, store, service: serviceOf(world, server) };
 }
 
@@ -61,25 +65,13 @@ export async function isRunning(context: PathContext, target: Target): Promise<b
  * the state directory takes a backup. Leaves nothing behind.
  */
 export async function demandReady(
-  context: PathContext,
   state: StateDirectory,
   target: Target,
   options: { running: boolean; sizeBytes: number },
 ): Promise<void> {
-  if (options.running) demandService(context.world, target);
+  if (options.running) await target.service.demandControl(target.store.location);
   await target.store.proveWritable(options.sizeBytes);
   await demandSpace(state, options.sizeBytes);
-}
-
-function demandService(world: World, target: Target): void {
-  const { service, server } = target;
-  if (service.stopLine === null) throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-service" });
-  if (service.startLine === null) {
-    throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-start-command" });
-  }
-  if (server.service.kind === "systemd" && world.user.uid !== 0) {
-    throw new ProblemError({ code: "NEEDS_PRIVILEGE", path: target.store.location, line: "" });
-  }
 }
 
 const PROBE = "probe";

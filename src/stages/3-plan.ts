@@ -1,6 +1,6 @@
 import type { PlanView } from "../model/event.ts";
 import { presentCredentials, type Settings } from "../model/settings.ts";
-import type { StateDirectory } from "../state/state-directory.ts";
+import { pathInState, type StateDirectory } from "../state/state-directory.ts";
 import type { Target } from "./context.ts";
 
 /** The plan as it is shown; `runChange` refuses to apply it to other values than these. */
@@ -21,6 +21,6 @@ export function makePlan(
     present: settings === null ? [] : presentCredentials(settings.credentials),
     stopLine: running ? target.service.stopLine : null,
     startLine: running && !keepStopped ? target.service.startLine : null,
-    backupFolder: `${stateDirectory}/backups`,
+    backupFolder: pathInState(stateDirectory, "backups"),
   };
 }

@@ -40,14 +40,14 @@ export async function obtainByClaimCode(
   heedInterrupt(context);
   const answered = await exchange(context, state, journal, code, options);
   const park = (credentials: NewCredentials, accepted: boolean) =>
-    keep(() => parkCredentials(state, deviceId, { credentials, run: journal.id, accepted }));
-  await park(answered, false);
+    parkCredentials(state, deviceId, { credentials, run: journal.id, accepted });
+  await keep(() => park(answered, false));
   await told(context, () => journal.noteDone({ kind: "exchanged" }));
   const credentials = await named(answered, deviceId, options.plexTv);
   await told(context, () => markExchanged(context, state, code, options.settings, credentials));
   note(context, { code: "CREDENTIALS_OBTAINED", username: credentials.username });
   await demandAccount(context, state, credentials, options);
-  await park(credentials, true);
+  await told(context, () => park(credentials, true));
   return credentials;
 }
 

@@ -50,30 +50,41 @@ function tooLate(target: Target, seen: Seen, deadlineMs: number): ProblemError {
   if (typeof seen === "object" && "answering" in seen) {
     return new ProblemError({ code: "STILL_ANSWERING", url: seen.answering });
   }
-  if (
-    typeof seen === "object" &&
-    target.service.stopLine !== null &&
-    target.server.service.kind !== "systemd"
-  ) {
-    return new ProblemError({ code: "STILL_RUNNING", pids: seen.pids.join(" ") });
+  if (typeof seen === "object" && target.service.stopLine !== null && managerOf(target) === null) {
+    return stillRunning(target, seen.pids);
   }
   return new ProblemError({ code: "STOP_TIMEOUT", seconds: Math.round(deadlineMs / 1000), killed: "no" });
 }
 
+function onWindows({ server }: Target): boolean {
+  return server.store === "registry";
+}
+
+function stillRunning(target: Target, pids: readonly number[]): ProblemError {
+  const line = onWindows(target) ? "tasklist /v" : `ps -fp ${pids.join(",")}`;
+  return new ProblemError({ code: "STILL_RUNNING", pids: pids.join(" "), line });
+}
+
 /** Tells, and answers, whether the manager ended the server by force. */
 async function noteKill(context: PathContext, target: Target): Promise<boolean> {
-  const { service } = target.server;
-  const killed = service.kind === "systemd" && (await target.service.killedByForce());
-  if (killed) note(context, { code: "KILLED_BY_MANAGER", unit: service.unit });
-  return killed;
+  const unit = managerOf(target);
+  if (unit === null || !(await target.service.killedByForce())) return false;
+  note(context, { code: "KILLED_BY_MANAGER", unit });
+  return true;
+}
+
+/** What the manager that keeps the server calls it; null where none does. */
+function managerOf({ server: { service } }: Target): string | null {
+  if (service.kind === "systemd") return service.unit;
+  return service.kind === "windows-service" ? service.name : null;
 }
 
 /**
- * A manager's own stop holds; a user's command may only have ended the process, and whoever started that brings
- * it back a moment later.
+ * A manager's own stop holds; a user's command, or asking the application to close, may only have ended the process, and
+ * whoever started that brings it back a moment later.
  */
 async function mayRestart(context: PathContext, target: Target): Promise<boolean> {
-  return target.server.service.kind === "command" && (await isSupervised(context.world, target.server));
+  return managerOf(target) === null && (await isSupervised(context.world, target.server));
 }
 
 /** Nothing has been changed yet when a restart is noticed here. */
@@ -91,7 +102,10 @@ async function watchForRestart(context: PathContext, target: Target): Promise<vo
 export async function demandStopped(context: PathContext, target: Target): Promise<void> {
   const processes = await processesOf(context.world, target.server);
   const [first] = processes === "unknown" ? [] : processes;
-  if (first !== undefined) throw new ProblemError({ code: "RESTARTED_BY_ITSELF", pid: first.pid });
+  if (first === undefined) return;
+  const { pid } = first;
+  const line = onWindows(target) ? "tasklist /svc" : `systemctl status ${pid}`;
+  throw new ProblemError({ code: "RESTARTED_BY_ITSELF", pid, line });
 }
 
 /**
@@ -104,7 +118,8 @@ export async function waitOutStop(
   target: Target,
   patienceMs: number,
 ): Promise<boolean> {
-  if (target.server.service.kind === "systemd") return waitOutQueuedStop(context, target);
+  const unit = managerOf(target);
+  if (unit !== null) return waitOutQueuedStop(context, target, unit);
   const { clock } = context.world;
   const startedMs = clock.monotonicMs();
   while (clock.monotonicMs() - startedMs < patienceMs) {
@@ -115,10 +130,9 @@ export async function waitOutStop(
   return false;
 }
 
-async function waitOutQueuedStop(context: PathContext, target: Target): Promise<boolean> {
-  const { service } = target.server;
-  if (service.kind !== "systemd" || (await target.service.condition()) !== "stopping") return false;
-  note(context, { code: "STOP_STILL_QUEUED", unit: service.unit });
+async function waitOutQueuedStop(context: PathContext, target: Target, unit: string): Promise<boolean> {
+  if ((await target.service.condition()) !== "stopping") return false;
+  note(context, { code: "STOP_STILL_QUEUED", unit });
   const { clock } = context.world;
   const deadlineMs = await target.service.queuedStopMs();
   const startedMs = clock.monotonicMs();

@@ -22,10 +22,16 @@ export async function edit(
   context: PathContext,
   target: Target,
   journal: Journal,
-  change: { from: Image | null; to: Image; metadata?: FileMetadata },
+  change: { from: Image | null; to: Image; metadata?: FileMetadata | null },
 ): Promise<void> {
   await demandStopped(context, target);
-  await journal.note({ kind: "writing", from: change.from?.sha256 ?? null, to: change.to.sha256 });
+  const parts = target.store.partsOf(change.from, change.to);
+  await journal.note({
+    kind: "writing",
+    from: change.from?.sha256 ?? null,
+    to: change.to.sha256,
+    ...(parts === null ? {} : { parts: [...parts] }),
+  });
   await target.store.write(change.from, change.to, change.metadata);
   await journal.note({ kind: "written" });
   await demandStopped(context, target);

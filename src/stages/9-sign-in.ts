@@ -1,24 +1,36 @@
+import { win32 } from "node:path";
 import type { SignInWay } from "../model/event.ts";
 import type { Server } from "../model/server.ts";
 import { shellWord } from "../model/shell-word.ts";
-import type { World } from "../world/world.ts";
+import { identity } from "../plex/server.ts";
+import { atLeast } from "../plex/version.ts";
+import { SystemError, type World } from "../world/world.ts";
 
-/**
- * Every way to sign a signed-out server in again from this host. On Linux the bundled Plex Web still claims a
- * server from the machine itself (seen with PMS 1.43.4, October 2026); a headless host reaches it through an
- * SSH tunnel, because Plex offers the claim to loopback only (forums.plex.tv/t/717725).
- */
+type SignInWorld = Pick<World, "env" | "user" | "files" | "http">;
+
+/** Every way to sign a signed-out server in again from this host; `claimLine` is our own. */
 export async function signInWays(
-  world: Pick<World, "env" | "user" | "files">,
+  world: SignInWorld,
   server: Server,
   claimLine: string,
 ): Promise<SignInWay[]> {
-  const url = new URL(server.url);
-  const port = url.port === "" ? "32400" : url.port;
+  const claim: SignInWay = { way: "claim-command", line: claimLine };
+  return [
+    claim,
+    ...(server.store === "registry" ? await onWindows(world, server) : await onLinux(world, server)),
+  ];
+}
+
+/**
+ * On Linux the bundled Plex Web still claims a server from the machine itself (seen with PMS 1.43.4, October 2026); a
+ * headless host reaches it through an SSH tunnel, because Plex offers the claim to loopback only
+ * (forums.plex.tv/t/717725).
+ */
+async function onLinux(world: SignInWorld, server: Server): Promise<SignInWay[]> {
+  const port = portOf(server);
   const user = world.env["SUDO_USER"] ?? world.user.name;
   const host = await hostName(world);
   return [
-    { way: "claim-command", line: claimLine },
     { way: "local-browser", url: `http://127.0.0.1:${port}/web` },
     {
       way: "ssh-tunnel",
@@ -28,8 +40,43 @@ export async function signInWays(
   ];
 }
 
+/** From this one on the local page alone claims no server on Windows. Source: forums.plex.tv/t/839096. */
+const NEW_CLAIM_VERSION = "1.32.2";
+
+/**
+ * On Windows the server keeps an address for it (`.claimURL`), or a page (`Setup Plex.html`), in its data folder: so
+ * PmsService's source has it; their content and lifetime are not documented. What is not there is not named.
+ */
+async function onWindows(world: SignInWorld, server: Server): Promise<SignInWay[]> {
+  const ways: SignInWay[] = [];
+  const claimUrl = win32.join(server.dataFolder, ".claimURL");
+  if (await isThere(world, claimUrl)) ways.push({ way: "claim-url-file", path: claimUrl });
+  const setupPage = win32.join(server.dataFolder, "Setup Plex.html");
+  if (await isThere(world, setupPage)) ways.push({ way: "setup-page", path: setupPage });
+  const url = `http://127.0.0.1:${portOf(server)}/web`;
+  const answer = await identity(world, server.url);
+  const version = answer.kind === "answers" ? answer.version : "";
+  if (version === "") ways.push({ way: "local-browser-before", url, version: NEW_CLAIM_VERSION });
+  else if (!atLeast(version, NEW_CLAIM_VERSION)) ways.push({ way: "local-browser", url });
+  return ways;
+}
+
+function portOf(server: Server): string {
+  const { port } = new URL(server.url);
+  return port === "" ? "32400" : port;
+}
+
+async function isThere({ files }: SignInWorld, path: string): Promise<boolean> {
+  try {
+    return (await files.stat(path)).kind === "file";
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
 /** The address under which this machine was reached by SSH, else its own name. */
-async function hostName(world: Pick<World, "env" | "files">): Promise<string> {
+async function hostName(world: SignInWorld): Promise<string> {
   const [, , address] = (world.env["SSH_CONNECTION"] ?? "").split(" ");
   if (address !== undefined && address !== "") return address;
   const bytes = await world.files.read("/proc/sys/kernel/hostname", 256).catch(() => new Uint8Array());

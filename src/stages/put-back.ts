@@ -5,7 +5,7 @@ import { backupSettingsPath, readBackup } from "../state/backups.ts";
 import { type Entry, has, type Journal, last } from "../state/journal.ts";
 import { parkedCredentials } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
-import type { StoredImage } from "../stores/store.ts";
+import type { Image, StoredImage } from "../stores/store.ts";
 import { stopServer, waitOutStop } from "./5-stop.ts";
 import { backUp, readable } from "./6-back-up.ts";
 import { startServer } from "./8-start.ts";
@@ -79,14 +79,12 @@ export async function putBack(
   const backup = last(entries, "backed-up");
   let movedOn = false;
   if (has(entries, "writing") && backup !== undefined) {
-    const copy: ByHand = {
-      do: "copy",
-      from: backupSettingsPath(state, backup.backup),
-      to: target.store.location,
-    };
-    await attempt(copy, async () => {
-      if (has(entries, "exchanged")) await restoreIdentity(work, state, target, backup.backup, expectation);
-      else movedOn = await restoreBefore(work, state, target, journal, expectation, later);
+    await attempt(backupByHand(state, target, backup.backup), async () => {
+      if (!has(entries, "exchanged")) {
+        movedOn = await restoreBefore(work, state, target, journal, expectation, later);
+      } else if (!(await finishHalfWrite(work, state, target, journal, expectation))) {
+        await restoreIdentity(work, state, target, backup.backup, expectation);
+      }
     });
   }
   if (begunRunning(entries)) {
@@ -134,15 +132,68 @@ async function restoreBefore(
   if (writing === undefined || backup === undefined) return false;
   const standing = await target.store.readImage();
   if (standing?.image.sha256 === writing.from) return false;
-  if (later === "leave" && standing?.image.sha256 !== writing.to) return true;
+  const before = await readBackup(state, backup.backup);
+  const isOurs = (stored: StoredImage | null) =>
+    stored?.image.sha256 === writing.to || isHalfWritten(target, journal, stored, before.image);
+  if (later === "leave" && !isOurs(standing)) return true;
   await stopStarted(context, target, expectation.machineIdentifier);
   const now = await target.store.readImage();
   if (later === "leave" && !sameSignIn(target, standing, now)) return true;
-  const before = await readBackup(state, backup.backup);
   if (now?.image.sha256 === before.image.sha256) return false;
-  if (now !== null && now.image.sha256 !== writing.to) await backUp(context, state, target, now, journal.id);
+  if (now !== null && !isOurs(now)) await backUp(context, state, target, now, journal.id);
   await target.store.write(now?.image ?? null, before.image, before.metadata);
   return false;
+}
+
+/** Whether a write of several operations that died in the middle left this. */
+function isHalfWritten(
+  target: Target,
+  journal: Journal,
+  standing: StoredImage | null,
+  before: Image,
+): boolean {
+  const parts = last(journal.entries, "writing")?.parts;
+  return (
+    parts !== undefined && standing !== null && target.store.isHalfWritten(standing.image, before, parts)
+  );
+}
+
+/**
+ * A write of several operations that died in the middle, after an exchange: the old sign-in is dead, so it is not the
+ * settings of before that come back, but those with the new sign-in. Answers whether there was such a half.
+ */
+async function finishHalfWrite(
+  context: PathContext,
+  state: StateDirectory,
+  target: Target,
+  journal: Journal,
+  { machineIdentifier }: Expectation,
+): Promise<boolean> {
+  const backup = last(journal.entries, "backed-up");
+  const writing = last(journal.entries, "writing");
+  const standing = await target.store.readImage();
+  if (backup === undefined || writing === undefined || standing === null) return false;
+  const { sha256 } = standing.image;
+  if (sha256 === writing.from || sha256 === writing.to) return false;
+  const before = await readBackup(state, backup.backup);
+  if (!isHalfWritten(target, journal, standing, before.image)) return false;
+  await stopStarted(context, target, machineIdentifier);
+  const now = await target.store.readImage();
+  if (now === null || !isHalfWritten(target, journal, now, before.image)) return false;
+  const { deviceId } = before.manifest;
+  const parked = deviceId === null ? null : await parkedCredentials(state, deviceId);
+  // What the server has changed besides stays, where the new sign-in can be put into it.
+  const image =
+    parked === null
+      ? before.image
+      : await target.store.preview(now.image, { kind: "replace", credentials: parked.credentials });
+  if (image.sha256 !== now.image.sha256) await target.store.write(now.image, image, before.metadata);
+  return true;
+}
+
+function backupByHand(state: StateDirectory, target: Target, backup: string): ByHand {
+  const from = backupSettingsPath(state, backup, target.store.kind);
+  return { do: target.store.kind === "registry" ? "import" : "copy", from, to: target.store.location };
 }
 
 function sameSignIn(target: Target, one: StoredImage | null, other: StoredImage | null): boolean {
@@ -230,9 +281,9 @@ function begunRunning(entries: readonly Entry[]): boolean {
   return begun?.kind === "begun" && begun.wasRunning;
 }
 
-function startByHand(target: Target): ByHand | null {
+function startByHand(target: Target): ByHand {
   const line = target.service.startLine;
-  return line === null ? null : { do: "start", line };
+  return line === null ? { do: "start-as-usual" } : { do: "start", line };
 }
 
 async function whereCredentialsAre(

@@ -35,7 +35,7 @@ export interface Change {
 
 export interface Wanted {
   readonly image: Image;
-  readonly metadata?: FileMetadata;
+  readonly metadata?: FileMetadata | null;
 }
 
 export interface Changed {

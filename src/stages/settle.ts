@@ -2,6 +2,7 @@ import { ProblemError } from "../model/problem.ts";
 import type { Server } from "../model/server.ts";
 import { identity } from "../plex/server.ts";
 import { processesOf } from "../services/processes.ts";
+import { serviceOf } from "../services/service-of.ts";
 import { has, isSettled, Journal, listRuns, type RunRecord } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
 import { readable } from "./6-back-up.ts";
@@ -36,7 +37,7 @@ export async function settleRuns(
   for (const run of await unsettledRuns(state, target.server)) {
     const journal = await Journal.resume(state, run);
     try {
-      const how = await settleOne(context, state, target, run, journal);
+      const how = await settleOne(context, state, asTheRunKnewIt(context, target, run), run, journal);
       note(context, { code: "RUN_SETTLED", run: run.id, how });
       changed ||= how !== "nothing";
     } finally {
@@ -44,6 +45,14 @@ export async function settleRuns(
     }
   }
   return changed;
+}
+
+/** A stopped server may hide what a running one shows: where its executable is, which its start needs. */
+function asTheRunKnewIt({ world }: PathContext, target: Target, { begun }: RunRecord): Target {
+  const { executable } = begun.server;
+  if (target.server.executable !== undefined || executable === undefined) return target;
+  const server = { ...target.server, executable };
+  return { ...target, server, service: serviceOf(world, server) };
 }
 
 async function settleOne(

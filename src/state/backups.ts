@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { ProblemError } from "../model/problem.ts";
-import type { Server } from "../model/server.ts";
+import type { Server, StoreKind } from "../model/server.ts";
 import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
 import type { Folder } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
 import { absentAsNull, readIfThere, release, removeIfThere, writeDurably } from "./durable.ts";
 import { isDeadSignIn } from "./exchanges.ts";
 import { timeName } from "./journal.ts";
-import type { StateDirectory, StateWorld } from "./state-directory.ts";
+import { pathInState, type StateDirectory, type StateWorld } from "./state-directory.ts";
 
 /**
  * Backups of the settings, whole and in clear (0600 in 0700 folders). A backup exists when its folder has its
@@ -21,7 +21,7 @@ const ManifestSchema = v.object({
   createdAt: v.number(),
   server: v.string(),
   settings: v.string(),
-  store: v.literal("xml"),
+  store: v.picklist(["xml", "registry"]),
   /** `ProcessedMachineIdentifier`, where the settings could still be read. */
   deviceId: v.nullable(v.string()),
   run: v.nullable(v.string()),
@@ -29,14 +29,15 @@ const ManifestSchema = v.object({
   sizeBytes: v.number(),
   /** Fingerprint of the token in it (`exchanges.ts`); null when it holds none. */
   token: v.nullable(v.string()),
-  metadata: v.object({ uid: v.number(), gid: v.number(), mode: v.number() }),
+  /** Null where settings are no file. */
+  metadata: v.nullable(v.object({ uid: v.number(), gid: v.number(), mode: v.number() })),
 });
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
 
 export interface Backup {
   readonly manifest: Manifest;
   readonly image: Image;
-  readonly metadata: FileMetadata;
+  readonly metadata: FileMetadata | null;
 }
 
 /** Kept for every server whatever their age, and whatever their number, by `tidyBackups`. */
@@ -44,7 +45,11 @@ export const KEEP_NEWEST = 10;
 export const KEEP_DAYS = 30;
 
 const MANIFEST = "manifest.json";
-const SETTINGS = "settings.xml";
+/** By their store, so that the platform's own programs know them: a `.reg` file can be double-clicked. */
+const SETTINGS = { xml: "settings.xml", registry: "settings.reg" } as const satisfies Record<
+  StoreKind,
+  string
+>;
 const NAME = /^\d{8}-\d{6}-[0-9a-f]{4}$/;
 
 /** Throws `BACKUP_FAILED`, with nothing half-made left under a final name. */
@@ -69,7 +74,7 @@ export async function createBackup(
     createdAt,
     server: source.server.id,
     settings: source.settings,
-    store: "xml",
+    store: source.server.store,
     deviceId: source.deviceId,
     run: source.run,
     sha256: image.sha256,
@@ -82,7 +87,7 @@ export async function createBackup(
     await state.backups.makeFolder(unfinished, 0o700);
     const folder = await state.backups.openFolder(unfinished);
     try {
-      await writeDurably(folder, SETTINGS, image.bytes);
+      await writeDurably(folder, SETTINGS[manifest.store], image.bytes);
       await writeDurably(folder, MANIFEST, manifestBytes(manifest));
     } finally {
       await release(() => folder.close());
@@ -120,7 +125,7 @@ export async function readBackup(state: StateDirectory, id: string): Promise<Bac
   const manifest = await readManifest(state, id);
   const folder = await openBackup(state, id);
   try {
-    const bytes = await readIfThere(folder, SETTINGS);
+    const bytes = await readIfThere(folder, SETTINGS[manifest.store]);
     if (bytes === null) throw damagedBackup(id, "settings-missing");
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     if (sha256 !== manifest.sha256 || bytes.length !== manifest.sizeBytes) throw damagedBackup(id, "hash");
@@ -194,11 +199,11 @@ export async function holdsDeadSignIn(state: StateDirectory, manifest: Manifest)
 
 /** Where a person finds a backup, and the settings file in it. */
 export function backupFolder(state: StateDirectory, id: string): string {
-  return `${state.path}/backups/${id}`;
+  return pathInState(state.path, "backups", id);
 }
 
-export function backupSettingsPath(state: StateDirectory, id: string): string {
-  return `${backupFolder(state, id)}/${SETTINGS}`;
+export function backupSettingsPath(state: StateDirectory, id: string, store: StoreKind): string {
+  return pathInState(backupFolder(state, id), SETTINGS[store]);
 }
 
 async function openBackup(state: StateDirectory, id: string): Promise<Folder> {

@@ -14,14 +14,30 @@ const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 
 const ServerSchema = v.object({
   id: v.string(),
-  install: v.picklist(["linux-package", "arch-package", "systemd-unit", "running-process", "settings-file"]),
-  store: v.literal("xml"),
+  install: v.picklist([
+    "linux-package",
+    "arch-package",
+    "systemd-unit",
+    "running-process",
+    "windows-tray",
+    "windows-service",
+    "settings-file",
+    "registry-key",
+  ]),
+  store: v.picklist(["xml", "registry"]),
   settingsPath: v.string(),
   dataFolder: v.string(),
   executable: v.exactOptional(v.string()),
-  account: v.exactOptional(v.object({ name: v.string(), uid: v.number(), gid: v.number() })),
+  account: v.exactOptional(
+    v.union([
+      v.object({ name: v.string(), uid: v.number(), gid: v.number() }),
+      v.object({ name: v.string(), sid: v.string() }),
+    ]),
+  ),
   service: v.variant("kind", [
     v.object({ kind: v.literal("systemd"), unit: v.string() }),
+    v.object({ kind: v.literal("windows-service"), name: v.string() }),
+    v.object({ kind: v.literal("tray") }),
     v.object({
       kind: v.literal("command"),
       stop: v.exactOptional(v.string()),
@@ -56,7 +72,13 @@ const EntrySchema = v.variant("kind", [
   v.object({ kind: v.literal("stopping") }),
   v.object({ kind: v.literal("stopped") }),
   v.object({ kind: v.literal("backed-up"), backup: v.string(), sha256 }),
-  v.object({ kind: v.literal("writing"), from: v.nullable(sha256), to: sha256 }),
+  v.object({
+    kind: v.literal("writing"),
+    from: v.nullable(sha256),
+    to: sha256,
+    /** What each operation of the write is to make of its value; absent where a write is all or nothing. */
+    parts: v.exactOptional(v.array(v.object({ name: v.string(), to: v.nullable(sha256) }))),
+  }),
   v.object({ kind: v.literal("written") }),
   v.object({ kind: v.literal("starting") }),
   v.object({ kind: v.literal("started") }),

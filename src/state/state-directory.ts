@@ -1,12 +1,14 @@
-import { basename, dirname, join } from "node:path";
+import { posix, win32 } from "node:path";
 import { ProblemError } from "../model/problem.ts";
+import type { WindowsSystem } from "../world/windows-system.ts";
 import type { Folder, World } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
 import { absentAsNull, ensureFolder, release } from "./durable.ts";
 
 /**
  * Where runs, backups and parked credentials live: outside Plex's own folder (Plex may delete what it does not
- * know), 0700, owned by the account that runs us. Nobody else may have been able to prepare it.
+ * know), 0700, owned by the account that runs us. Nobody else may have been able to prepare it. On Windows the system
+ * and the administrators may enter it, too; no ordinary account but ours.
  */
 export interface StateDirectory {
   readonly path: string;
@@ -16,21 +18,34 @@ export interface StateDirectory {
   readonly root: Folder;
 }
 
-export type StateWorld = Pick<World, "files" | "user" | "env" | "clock" | "randomHex">;
+export type StateWorld = Pick<World, "files" | "user" | "env" | "clock" | "randomHex" | "windows">;
 
-/** The platform's state directory for root or for the user, unless `--state-dir` names one. */
-export function stateDirectoryPath(world: Pick<World, "user" | "env">, override?: string): string {
+/**
+ * The platform's state directory for root (an elevated administrator) or for the user, unless `--state-dir` names
+ * one.
+ */
+export function stateDirectoryPath(
+  world: Pick<World, "user" | "env" | "windows">,
+  override?: string,
+): string {
   if (override !== undefined) return override;
+  if (world.windows !== undefined) return windowsDefault(world, world.windows);
   if (world.user.uid === 0) return "/var/lib/plex-reclaim";
   const base = world.env["XDG_STATE_HOME"];
-  const state = base?.startsWith("/") === true ? base : join(world.user.home, ".local", "state");
-  return join(state, "plex-reclaim");
+  const state = base?.startsWith("/") === true ? base : posix.join(world.user.home, ".local", "state");
+  return posix.join(state, "plex-reclaim");
+}
+
+/** The path of what is in a state directory, as people and programs of its system write it. */
+export function pathInState(directory: string, ...names: readonly string[]): string {
+  return (directory.startsWith("/") ? posix : win32).join(directory, ...names);
 }
 
 /** Opens it and makes what is missing. Throws `STATE_DIRECTORY_UNUSABLE`. */
 export async function openStateDirectory(world: StateWorld, path: string): Promise<StateDirectory> {
   return usable(path, async () => {
-    await makeMissing(world, path);
+    if (world.windows === undefined) await makeMissing(world, path);
+    else await makeMissingPrivately(world, world.windows, path);
     const root = await world.files.openFolder(path);
     await demandOurs(world, root);
     return {
@@ -66,8 +81,25 @@ export async function closeStateDirectory(state: StateDirectory): Promise<void> 
   }
 }
 
+function windowsDefault({ user, env }: Pick<World, "user" | "env">, { self }: WindowsSystem): string {
+  if (self.elevated) {
+    return win32.join(
+      absolute(env["PROGRAMDATA"] ?? env["ProgramData"]) ?? "C:\\ProgramData",
+      "plex-reclaim",
+    );
+  }
+  const local = absolute(env["LOCALAPPDATA"]) ?? win32.join(user.home, "AppData", "Local");
+  return win32.join(local, "plex-reclaim");
+}
+
+/** With a drive or a share: `\folder` is one of whatever drive we are at. */
+function absolute(path: string | undefined): string | undefined {
+  return path !== undefined && /^(?:[A-Za-z]:[\\/]|\\\\[^\\/])/.test(path) ? path : undefined;
+}
+
 async function makeMissing(world: StateWorld, path: string): Promise<void> {
   if ((await absentAsNull(world.files.lstat(path))) !== null) return;
+  const { basename, dirname } = world.windows === undefined ? posix : win32;
   const parent = dirname(path);
   if (parent === path) return;
   await makeMissing(world, parent);
@@ -77,17 +109,54 @@ async function makeMissing(world: StateWorld, path: string): Promise<void> {
     await folder.makeFolder(basename(path), 0o700);
     await folder.sync();
   } catch (error) {
-    if (!(error instanceof SystemError && error.code === "EEXIST")) throw error;
+    if (!isThere(error)) throw error;
   } finally {
     await release(() => folder.close());
   }
 }
 
+/** Its parents are made as any folder; it takes over nothing of who may enter them. */
+async function makeMissingPrivately(world: StateWorld, windows: WindowsSystem, path: string): Promise<void> {
+  if ((await absentAsNull(world.files.lstat(path))) !== null) return;
+  await makeMissing(world, win32.dirname(path));
+  try {
+    await windows.folders.makePrivate(path);
+  } catch (error) {
+    if (!isThere(error)) throw error;
+  }
+}
+
+function isThere(error: unknown): boolean {
+  return error instanceof SystemError && error.code === "EEXIST";
+}
+
 async function demandOurs(world: StateWorld, root: Folder): Promise<void> {
+  if (world.windows !== undefined) return demandPrivate(world.windows, root);
   const { uid, mode } = await root.stat();
   if (uid !== world.user.uid) throw unusable(root.path, "owner");
   if ((mode & 0o077) !== 0) throw unusable(root.path, "mode");
 }
+
+/**
+ * Where a consent made us an administrator, our own account is an ordinary one, too: whatever runs under it without
+ * that consent could have prepared the folder.
+ */
+async function demandPrivate({ self, folders }: WindowsSystem, root: Folder): Promise<void> {
+  const trusted = self.elevated && self.split ? [ADMINISTRATORS, SYSTEM] : [self.sid, ADMINISTRATORS, SYSTEM];
+  const { owner, allowed } = await folders.accessOf(root.path);
+  if (!trusted.includes(owner)) throw unusable(root.path, "owner");
+  // The two are whoever owns it, or what is made in it.
+  const harmless = [...trusted, CREATOR_OWNER, OWNER_RIGHTS];
+  if (!allowed.every((sid) => harmless.includes(sid))) throw unusable(root.path, "mode");
+  // What was asked about is what is held, as long as its name leads there.
+  await root.list();
+}
+
+// Well-known SIDs (learn.microsoft.com, "Well-known SIDs").
+const ADMINISTRATORS = "S-1-5-32-544";
+const SYSTEM = "S-1-5-18";
+const CREATOR_OWNER = "S-1-3-0";
+const OWNER_RIGHTS = "S-1-3-4";
 
 async function usable<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {

@@ -1,11 +1,11 @@
 import { readlinkSync } from "node:fs";
 import { relative } from "node:path";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import type { World } from "../../src/world/world.ts";
 import { type Effect, watchedWorld } from "../support/faulty-world.ts";
 import { withMoreBytes } from "../support/folder-image.ts";
 import { digestOfState, type MachineState, type SimulatedMachine } from "../support/simulated-world.ts";
-import { COMMANDS, HANG_MS, labelled, sceneOf } from "./every-effect.ts";
+import { type Command, labelled, type System, sceneOf } from "./every-effect.ts";
 import { undone, waysOutOf } from "./way-out.ts";
 
 /**
@@ -53,51 +53,41 @@ function halfWritten(
   return { ...left, folder: withMoreBytes(left.folder, path, half) };
 }
 
-for (const command of COMMANDS) {
-  test(
-    `${command}: wherever the process dies, status says so, undo and the next reset settle it, and no new sign-in is lost`,
-    async () => {
-      const scene = await sceneOf(command);
-      const deaths = await deathsIn(scene.machine, (world) => scene.perform(world));
-      expect(deaths.length).toBeGreaterThan(30);
-      const demandWaysOut = waysOutOf(scene);
-      for (const { at, left } of deaths) {
-        scene.machine.restore(left);
-        await labelled(`died ${at}`, demandWaysOut);
-        scene.machine.kill();
-        scene.machine.start();
-        await labelled(`the machine was started again after a death ${at}`, demandWaysOut);
-        if (!wasStopping(left)) continue;
-        scene.machine.restore(left);
-        scene.machine.kill();
-        await labelled(`the server is down after a death ${at}`, demandWaysOut);
-      }
-    },
-    HANG_MS,
-  );
+/** Lets the process die at each of its effects: whatever it left, there are ways out. */
+export async function everyDeath(command: Command, system?: System): Promise<void> {
+  const scene = await sceneOf(command, system);
+  const deaths = await deathsIn(scene.machine, (world) => scene.perform(world));
+  expect(deaths.length).toBeGreaterThan(30);
+  const demandWaysOut = waysOutOf(scene);
+  for (const { at, left } of deaths) {
+    scene.machine.restore(left);
+    await labelled(`died ${at}`, demandWaysOut);
+    scene.machine.kill();
+    scene.machine.start();
+    await labelled(`the machine was started again after a death ${at}`, demandWaysOut);
+    if (!wasStopping(left)) continue;
+    scene.machine.restore(left);
+    scene.machine.kill();
+    await labelled(`the server is down after a death ${at}`, demandWaysOut);
+  }
 }
 
-for (const command of ["reset", "reset with a code"] as const) {
-  test(
-    `${command}: when the process that settles a cut-off run dies as well, the next one still settles it`,
-    async () => {
-      const scene = await sceneOf(command);
-      const { machine } = scene;
-      const first = await deathsIn(machine, (world) => scene.perform(world));
-      const demandWaysOut = waysOutOf(scene);
-      const byLastLine = new Map(first.map((death) => [lastLineOf(death.left), death]));
-      for (const kind of ["stopping", "writing", "written", "started"]) {
-        const death = byLastLine.get(kind) ?? expect.unreachable(`no death after ${kind}`);
-        machine.restore(death.left);
-        const second = await deathsIn(machine, (world) => undone(machine, world));
-        for (const { at, left } of second) {
-          machine.restore(left);
-          await labelled(`died ${death.at}, and undo ${at}`, demandWaysOut);
-        }
-      }
-    },
-    HANG_MS,
-  );
+/** The process that settles a cut-off run dies as well, at each of its effects. */
+export async function everyDeathOfTheSettler(command: Command, system?: System): Promise<void> {
+  const scene = await sceneOf(command, system);
+  const { machine } = scene;
+  const first = await deathsIn(machine, (world) => scene.perform(world));
+  const demandWaysOut = waysOutOf(scene);
+  const byLastLine = new Map(first.map((death) => [lastLineOf(death.left), death]));
+  for (const kind of ["stopping", "writing", "written", "started"]) {
+    const death = byLastLine.get(kind) ?? expect.unreachable(`no death after ${kind}`);
+    machine.restore(death.left);
+    const second = await deathsIn(machine, (world) => undone(machine, world));
+    for (const { at, left } of second) {
+      machine.restore(left);
+      await labelled(`died ${death.at}, and undo ${at}`, demandWaysOut);
+    }
+  }
 }
 
 /** Whether a run was cut off that had asked for a stop: from there on it is for us to start the server again. */

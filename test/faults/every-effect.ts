@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
@@ -13,6 +13,7 @@ import type { World } from "../../src/world/world.ts";
 import { demandNoSecret, keepSecret } from "../support/canary.ts";
 import { type Effect, watchedWorld } from "../support/faulty-world.ts";
 import { optionsFor, recordedSession } from "../support/recorded-session.ts";
+import { homeInRegistry } from "../support/simulated-registry-home.ts";
 import {
   CODE,
   DEVICE_ID,
@@ -60,8 +61,8 @@ export interface Scene {
 }
 
 /** Lays a scene out, and plays the command once to see what there is to disturb. Removed when the test ends. */
-export async function sceneOf(command: Command): Promise<Scene> {
-  const machine = emptyStage();
+export async function sceneOf(command: Command, system: System = "linux"): Promise<Scene> {
+  const machine = emptyStage(system);
   const work = await prepare(machine, command);
   machine.releaseLocks();
   const start = machine.save();
@@ -78,11 +79,15 @@ export async function sceneOf(command: Command): Promise<Scene> {
   return { command, machine, start, before, after, undisturbed: result, effects, perform };
 }
 
-function emptyStage(): SimulatedMachine {
+/** What the machine of a scene runs. */
+export type System = "linux" | "windows";
+
+function emptyStage(system: System): SimulatedMachine {
   const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), "plex-reclaim-faults-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   for (const secret of [OLD_TOKEN, CODE, NEXT_CODE]) keepSecret(secret);
-  const machine = new SimulatedMachine(folder, PREFERENCES);
+  const home = system === "windows" ? homeInRegistry : undefined;
+  const machine = new SimulatedMachine(folder, PREFERENCES, home);
   machine.shortestSleepMs = 3_000;
   machine.codes.set(CODE, "jane");
   machine.codes.set(NEXT_CODE, "jane");
@@ -104,7 +109,7 @@ async function prepare(machine: SimulatedMachine, command: Command): Promise<Wor
       machine.start();
       return (session) => reset(session, "reset", optionsFor(machine, { code: CODE }));
     case "claim":
-      writeFileSync(machine.settingsPath, signedOut(PREFERENCES));
+      machine.preferences = signedOut(PREFERENCES);
       machine.start();
       return (session) => reset(session, "claim", optionsFor(machine, { code: CODE }));
     case "undo": {
@@ -121,7 +126,7 @@ async function prepare(machine: SimulatedMachine, command: Command): Promise<Wor
         backupCreate(session, options),
       );
       const id = result.data.backup ?? "";
-      writeFileSync(machine.settingsPath, signedOut(PREFERENCES));
+      machine.preferences = signedOut(PREFERENCES);
       machine.start();
       return (session) => backupRestore(session, id, options);
     }
@@ -154,7 +159,8 @@ function recordsOf(machine: SimulatedMachine): string {
     .join("\n");
 }
 
-const MAY_HOLD_SECRETS = /^state\/(?:backups\/[^/]+\/\.?settings\.xml|parked\/[^/]+\.json)(?:\.new)?$/;
+const MAY_HOLD_SECRETS =
+  /^state\/(?:backups\/[^/]+\/\.?settings\.(?:xml|reg)|parked\/[^/]+\.json)(?:\.new)?$/;
 
 export function valuesIn(preferences: string): Values {
   const { token, username, mail, home } = parsePreferences(Buffer.from(preferences), "").credentials;
@@ -249,12 +255,12 @@ function demandKept({ machine, before, after }: Scene, fresh: string): void {
 /** Everything outside the four values, but for the counter that the server itself changes. */
 export function demandUntouched(machine: SimulatedMachine): void {
   expect(others(machine.preferences)).toEqual(others(PREFERENCES));
-  expect(statSync(machine.settingsPath).mode & 0o7777).toBe(0o600);
+  machine.home.demandKept();
 }
 
 /** Nothing of ours is left in Plex's folder. */
 export function demandTidy(machine: SimulatedMachine): void {
-  expect(readdirSync(machine.dataFolder).sort()).toEqual(["Logs", "Preferences.xml"]);
+  expect(readdirSync(machine.dataFolder).sort()).toEqual([...machine.home.tidy]);
 }
 
 function others(preferences: string): Record<string, string> {

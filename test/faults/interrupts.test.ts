@@ -3,11 +3,15 @@ import { watchedWorld } from "../support/faulty-world.ts";
 import { COMMANDS, demandTruth, forEveryEffect, HANG_MS, sceneOf } from "./every-effect.ts";
 import { waysOutOf } from "./way-out.ts";
 
-for (const command of COMMANDS) {
+const SCENES = COMMANDS.flatMap((command) =>
+  (["linux", "windows"] as const).map((system) => ({ command, system })),
+);
+
+for (const { command, system } of SCENES) {
   test(
-    `${command}: whenever somebody presses Ctrl-C, the run ends put back with 130, or it is done`,
+    `${command} on ${system}: whenever somebody presses Ctrl-C, the run ends put back with 130, or it is done`,
     async () => {
-      const scene = await sceneOf(command);
+      const scene = await sceneOf(command, system);
       const demandWaysOut = waysOutOf(scene);
       const ends = new Set<number>();
       await forEveryEffect(scene, async ({ index }) => {

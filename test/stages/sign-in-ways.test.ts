@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Server } from "../../src/model/server.ts";
 import { signInWays } from "../../src/stages/9-sign-in.ts";
-import { SystemError, type World } from "../../src/world/world.ts";
+import { HttpFailure, SystemError, type World } from "../../src/world/world.ts";
 import { SERVER } from "../state/state-of-test.ts";
 
 const HOST_NAME = "/proc/sys/kernel/hostname";
@@ -15,8 +15,67 @@ async function ways(env: World["env"], host: string | null = "den\n", server: Se
     },
   } as unknown as World["files"];
   const user = { uid: 0, gid: 0, name: "root", home: "/root" };
-  return signInWays({ env, user, files }, server, "plex-reclaim claim");
+  return signInWays({ env, user, files, http: SILENT }, server, "plex-reclaim claim");
 }
+
+const SILENT: World["http"] = {
+  local: async () => {
+    throw new HttpFailure("no", "ECONNREFUSED");
+  },
+  remote: async () => expect.unreachable("asked the internet"),
+};
+
+/** The ways on Windows, with a server of this version (null: none answers) and these files in its data folder. */
+async function waysOnWindows(version: string | null, files: readonly string[]) {
+  const dataFolder = "C:\\Users\\jane\\AppData\\Local\\Plex Media Server";
+  const server: Server = { ...SERVER, store: "registry", dataFolder, service: { kind: "tray" } };
+  const identity = { MediaContainer: { machineIdentifier: "ab", claimed: false, version } };
+  const local: World["http"]["local"] = async () => ({
+    status: 200,
+    headers: {},
+    body: JSON.stringify(identity),
+  });
+  const world = {
+    env: {},
+    user: { uid: -1, gid: -1, name: "jane", home: "C:\\Users\\jane" },
+    http: version === null ? SILENT : { ...SILENT, local },
+    files: {
+      stat: async (path: string) => {
+        if (!files.includes(path)) throw new SystemError("ENOENT", "stat", path);
+        return { kind: "file" };
+      },
+    } as unknown as World["files"],
+  };
+  return signInWays(world, server, "plex-reclaim claim");
+}
+
+const CLAIM_URL = "C:\\Users\\jane\\AppData\\Local\\Plex Media Server\\.claimURL";
+const SETUP_PAGE = "C:\\Users\\jane\\AppData\\Local\\Plex Media Server\\Setup Plex.html";
+
+test("on Windows a newer server is not claimed by its local page, so that is not named", async () => {
+  for (const version of ["1.32.2.7100-248a2daf0", "1.43.4.10903-e5521bd8c", "2.0"]) {
+    expect(await waysOnWindows(version, [CLAIM_URL, SETUP_PAGE])).toEqual([
+      { way: "claim-command", line: "plex-reclaim claim" },
+      { way: "claim-url-file", path: CLAIM_URL },
+      { way: "setup-page", path: SETUP_PAGE },
+    ]);
+  }
+});
+
+test("on Windows an older server is claimed by its local page", async () => {
+  for (const version of ["1.32.1.6999-91e1e2e2c", "1.31", "0.9.9.5"]) {
+    expect(await waysOnWindows(version, [])).toContainEqual({
+      way: "local-browser",
+      url: "http://127.0.0.1:32400/web",
+    });
+  }
+});
+
+test("on Windows, where the version cannot be seen, the local page is named with its condition", async () => {
+  const expected = { way: "local-browser-before", url: "http://127.0.0.1:32400/web", version: "1.32.2" };
+  expect(await waysOnWindows(null, [])).toContainEqual(expected);
+  expect(await waysOnWindows("", [])).toContainEqual(expected);
+});
 
 async function tunnel(...args: Parameters<typeof ways>): Promise<string> {
   const found = (await ways(...args)).find(({ way }) => way === "ssh-tunnel");

@@ -79,7 +79,7 @@ test("what was backed up is read back, with all that a restore needs", async () 
     token: SOURCE.token,
     metadata: METADATA,
   });
-  expect(readFileSync(backupSettingsPath(state, manifest.id), "utf8")).toBe(SETTINGS);
+  expect(readFileSync(backupSettingsPath(state, manifest.id, "xml"), "utf8")).toBe(SETTINGS);
 });
 
 test("whichever effect fails, there is a whole backup or none, and a failure is thrown where it was not proven", async () => {

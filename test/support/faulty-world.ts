@@ -26,8 +26,21 @@ export function watchedWorld(
     before(effect);
     return () => after(effect);
   };
+  const { windows } = world;
   return {
     ...world,
+    ...(windows === undefined
+      ? {}
+      : {
+          windows: {
+            self: windows.self,
+            registry: watched(windows.registry, "registry", meet),
+            accounts: watched(windows.accounts, "accounts", meet),
+            processes: watched(windows.processes, "windowsProcesses", meet),
+            services: watched(windows.services, "services", meet),
+            folders: watched(windows.folders, "folders", meet),
+          },
+        }),
     files: watched(world.files, "files", meet),
     processes: { ...watched(world.processes, "processes", meet), ownPid: world.processes.ownPid },
     http: watched(world.http, "http", meet),

@@ -51,6 +51,13 @@ async function ended(work: () => Promise<Ending>): Promise<Ending> {
   }
 }
 
+/** Windows needs none: the application is asked to close, and started again. */
+const COMMANDS_OF_LINUX = {
+  stopCommand: "simulated-stop",
+  startCommand: "simulated-start",
+  processMatch: "/usr/lib/plexmediaserver/Plex Media Server",
+};
+
 export type AllOptions = TargetOptions & ChangeOptions & CredentialOptions;
 
 /** The options of a run on the simulated machine, with `--yes`. */
@@ -69,9 +76,7 @@ export function optionsFor(
     keepStopped: false,
     stateDir: `${machine.folder}/state`,
     settings: machine.settingsPath,
-    stopCommand: "simulated-stop",
-    startCommand: "simulated-start",
-    processMatch: "/usr/lib/plexmediaserver/Plex Media Server",
+    ...(machine.world.windows === undefined ? COMMANDS_OF_LINUX : {}),
     serverUrl: "http://127.0.0.1:32400",
     ...(given.code === undefined ? {} : { claimCodeInEnvironment: new Secret(given.code) }),
     ...(given.expectAccount === undefined ? {} : { expectAccount: given.expectAccount }),

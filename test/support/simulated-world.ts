@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Secret } from "../../src/model/secret.ts";
 import { editPreferences, parsePreferences } from "../../src/stores/preferences-xml.ts";
@@ -20,6 +20,8 @@ import { digestOf, type FolderImage, imageOfFolder, restoreFolder } from "./fold
 /** All of a machine at one moment, our own process apart. */
 export interface MachineState {
   readonly folder: FolderImage;
+  /** What of the settings is no file. */
+  readonly home: string;
   readonly running: boolean;
   readonly memory: Uint8Array;
   readonly valid: ReadonlyMap<string, string>;
@@ -40,6 +42,23 @@ export function digestOfState({ folder, memory, valid, codes, ...rest }: Machine
   return hash.update(JSON.stringify([...valid, "", ...codes, rest])).digest("hex");
 }
 
+/** Where a server keeps its settings, in terms of the text of a `Preferences.xml`, and what else its system is like. */
+export interface SettingsHome {
+  /** As the options and the server's report name them. */
+  readonly settingsPath: string;
+  /** What the server's data folder holds after a run. */
+  readonly tidy: readonly string[];
+  read(): string;
+  write(preferences: string): void;
+  /** What of them is no file, to come back to. */
+  save(): string;
+  restore(saved: string): void;
+  /** What only such settings have and nobody may change: their mode, say. Throws when somebody did. */
+  demandKept(): void;
+  /** What of the machine is another on such a system. */
+  readonly world: Partial<World>;
+}
+
 /**
  * A machine with one Plex Media Server and a plex.tv, for runs in their thousands: the files are real, in a
  * folder of the test; the server, its stop and start commands, plex.tv and the clock are simulated, so that a
@@ -50,7 +69,7 @@ export function digestOfState({ folder, memory, valid, codes, ...rest }: Machine
 export class SimulatedMachine {
   readonly folder: string;
   readonly dataFolder: string;
-  readonly settingsPath: string;
+  readonly home: SettingsHome;
   readonly world: World;
   /** Tokens that plex.tv accepts. */
   readonly valid = new Map<string, string>();
@@ -70,22 +89,38 @@ export class SimulatedMachine {
   /** New files that the attribute was copied to. */
   readonly #copiedTo = new WeakSet<OpenFile>();
 
-  constructor(folder: string, preferences: string) {
+  constructor(
+    folder: string,
+    preferences: string,
+    homeOf: (machine: SimulatedMachine) => SettingsHome = homeInFile,
+  ) {
     this.folder = folder;
     this.dataFolder = join(folder, "Plex Media Server");
-    this.settingsPath = join(this.dataFolder, "Preferences.xml");
     mkdirSync(join(this.dataFolder, "Logs"), { recursive: true });
-    writeFileSync(this.settingsPath, preferences, { mode: 0o600 });
+    this.home = homeOf(this);
+    this.preferences = preferences;
     this.world = this.#world();
   }
 
-  /** The file as it is on disk. */
+  get settingsPath(): string {
+    return this.home.settingsPath;
+  }
+
+  /** The settings as they are kept, as a `Preferences.xml`. */
   get preferences(): string {
-    return readFileSync(this.settingsPath, "utf8");
+    return this.home.read();
+  }
+
+  set preferences(text: string) {
+    this.home.write(text);
+  }
+
+  get startTicks(): number {
+    return this.#ticks;
   }
 
   start(): void {
-    this.#memory = readFileSync(this.settingsPath);
+    this.#memory = Buffer.from(this.preferences);
     this.running = true;
     this.starts += 1;
     this.#ticks += 1;
@@ -104,8 +139,7 @@ export class SimulatedMachine {
 
   /** As after a lost settings file: the server has made itself another identity. */
   loseIdentity(): void {
-    const text = this.preferences.replace(DEVICE_ID, DEVICE_ID.split("").reverse().join(""));
-    writeFileSync(this.settingsPath, text);
+    this.preferences = this.preferences.replace(DEVICE_ID, DEVICE_ID.split("").reverse().join(""));
   }
 
   /** Ends it as a power cut would: nothing is rewritten. */
@@ -118,9 +152,9 @@ export class SimulatedMachine {
     this.running = false;
     this.stops += 1;
     const text = Buffer.from(this.#memory).toString("utf8");
-    writeFileSync(
-      this.settingsPath,
-      text.replace(/PubSubServerPing="(\d+)"/, (_, ping: string) => `PubSubServerPing="${Number(ping) + 1}"`),
+    this.preferences = text.replace(
+      /PubSubServerPing="(\d+)"/,
+      (_, ping: string) => `PubSubServerPing="${Number(ping) + 1}"`,
     );
   }
 
@@ -133,6 +167,7 @@ export class SimulatedMachine {
   save(): MachineState {
     return {
       folder: imageOfFolder(this.folder),
+      home: this.home.save(),
       running: this.running,
       memory: this.#memory,
       valid: new Map(this.valid),
@@ -151,6 +186,7 @@ export class SimulatedMachine {
   /** Makes it as it was then. Whoever worked on it since is dead: their locks are free. */
   restore(state: MachineState): void {
     restoreFolder(this.folder, state.folder);
+    this.home.restore(state.home);
     this.running = state.running;
     this.#memory = state.memory;
     replaceAll(this.valid, state.valid);
@@ -195,6 +231,7 @@ export class SimulatedMachine {
         this.#held.add(name);
         return { release: async () => void this.#held.delete(name) };
       },
+      ...this.home.world,
     };
   }
 
@@ -296,6 +333,24 @@ export class SimulatedMachine {
       `<?xml version="1.0"?><user><username>${username}</username><email>${username}@example.com</email><authentication-token>${fresh}</authentication-token></user>`,
     );
   }
+}
+
+/** Linux: a file, with a mode of its own. */
+function homeInFile({ dataFolder }: SimulatedMachine): SettingsHome {
+  const settingsPath = join(dataFolder, "Preferences.xml");
+  return {
+    settingsPath,
+    tidy: ["Logs", "Preferences.xml"],
+    read: () => readFileSync(settingsPath, "utf8"),
+    write: (preferences) => writeFileSync(settingsPath, preferences, { mode: 0o600 }),
+    save: () => "",
+    restore: () => undefined,
+    demandKept: () => {
+      const mode = statSync(settingsPath).mode & 0o7777;
+      if (mode !== 0o600) throw new Error(`the mode of the settings is ${mode.toString(8)}`);
+    },
+    world: {},
+  };
 }
 
 const DONE = { signal: null, timedOut: false, stdout: "", stderr: "" } as const;

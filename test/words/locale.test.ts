@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { chooseAppearance, toned, withSymbols } from "../../src/words/appearance.ts";
-import { chooseLanguage, speaksUtf8 } from "../../src/words/locale.ts";
+import { chooseLanguage, speaksUtf8, withWindowsLocale } from "../../src/words/locale.ts";
 import { wrap } from "../../src/words/wrap.ts";
 
 test.each([
@@ -26,6 +26,29 @@ test("a locale without UTF-8 gets ASCII symbols, and letters stay letters", () =
   expect(speaksUtf8({ LC_ALL: "C", LANG: "en_US.UTF-8" })).toBe(false);
   const ascii = chooseAppearance({ isTTY: true }, { LANG: "C" }, false);
   expect(withSymbols("“Plex’s” — «Да»…", ascii)).toBe(`"Plex's" - "Да"...`);
+});
+
+test.each([
+  ["the person's own, where no variable names one", "ru-RU", {}, "ru", false],
+  ["the person's own, in another script", "ru-Cyrl-RU", { LANG: "" }, "ru", false],
+  ["one without a catalogue", "de-DE", {}, "en", false],
+  ["what a variable names", "ru-RU", { LANG: "en_US.UTF-8" }, "en", true],
+  ["what a variable names, in a modern terminal", "en-US", { LC_ALL: "ru_RU", WT_SESSION: "1" }, "ru", false],
+  ["the person's own, in Windows Terminal", "ru-RU", { WT_SESSION: "1d" }, "ru", true],
+  ["the person's own, in an editor's terminal", "en-US", { TERM_PROGRAM: "vscode" }, "en", true],
+  ["the person's own, with an empty mark", "en-US", { WT_SESSION: "" }, "en", false],
+] as const)("on Windows the language is %s", (_, persons, env, language, symbols) => {
+  const filled = withWindowsLocale(env, persons);
+  expect(chooseLanguage(undefined, filled)).toBe(language);
+  const appearance = chooseAppearance({ isTTY: true, columns: 80 }, filled, false);
+  expect(appearance).toMatchObject({ symbols, colour: true });
+  expect(withWindowsLocale({ ...env, TERM: "dumb" }, persons)).toMatchObject({ TERM: "dumb" });
+});
+
+test("what may be read in another encoding has no symbols, whatever the locale says", () => {
+  const env = { LANG: "ru_RU.UTF-8" };
+  expect(chooseAppearance({ isTTY: false, anyEncoding: true }, env, false).symbols).toBe(false);
+  expect(chooseAppearance({ isTTY: false, anyEncoding: false }, env, false).symbols).toBe(true);
 });
 
 const terminal = { isTTY: true, columns: 80 };
