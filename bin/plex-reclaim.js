@@ -3,7 +3,11 @@
 // without loading anything else. Only syntax that a very old Node can parse belongs here.
 var version = process.versions.node.split(".").map(Number);
 var args = process.argv.slice(2);
-var russian = /^ru/i.test(process.env.LC_ALL || process.env.LC_MESSAGES || process.env.LANG || "");
+var named = process.env.LC_ALL || process.env.LC_MESSAGES || process.env.LANG;
+var windows = process.platform === "win32";
+var locale = named || (windows ? Intl.DateTimeFormat().resolvedOptions().locale : "");
+// What a pipe of Windows leads to may read any encoding; English is the same in all of them.
+var russian = /^ru/i.test(locale) && (!windows || process.stderr.isTTY === true);
 
 if (version[0] < 22 || (version[0] === 22 && version[1] < 12)) {
   refuse(

@@ -1,11 +1,9 @@
 import type { BackupReport } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
 import { demandReady, isRunning } from "../stages/2-preflight.ts";
-import { makePlan } from "../stages/3-plan.ts";
-import { backUp, readable } from "../stages/6-back-up.ts";
+import { backUp } from "../stages/6-back-up.ts";
 import { step, type Target } from "../stages/context.ts";
-import { runChange } from "../stages/run.ts";
-import { portIsOurs, unsettledRuns } from "../stages/settle.ts";
+import { unsettledRuns } from "../stages/settle.ts";
 import {
   type Backup,
   backupFolder,
@@ -21,9 +19,8 @@ import { acceptPlan, afterChange } from "./change.ts";
 import { type Ending, ending } from "./ending.ts";
 import type { ChangeOptions, CommonOptions, DeleteOptions, TargetOptions } from "./invocation.ts";
 import { alone, locateOne, settledFirst, settleFirst, withTarget } from "./locate.ts";
-import { ownLine } from "./privileged-line.ts";
+import { planToPutBack, putBackupBack, type Returning, standing } from "./put-backup-back.ts";
 import { demandAssent, plexTvOf, type Session, say, withExistingState, withState } from "./session.ts";
-import { differences, metadataFor } from "./undo.ts";
 
 /** Every backup, newest first; of one server where `--server` names it. */
 export async function backupList(session: Session, options: CommonOptions): Promise<Ending> {
@@ -70,7 +67,7 @@ export async function backupVerify(
 /** A backup of the settings as they are now; the server goes on running. */
 export async function backupCreate(session: Session, options: TargetOptions): Promise<Ending> {
   const server = await locateOne(session, options);
-  return withTarget(session, server, (target) =>
+  return withTarget(session, server, { readOnly: false }, (target) =>
     withState(session, options, async (state) => {
       const stored = await target.store.readImage();
       if (stored === null) throw new ProblemError({ code: "SETTINGS_MISSING", path: target.store.location });
@@ -135,7 +132,7 @@ export async function backupRestore(
 ): Promise<Ending> {
   if (!options.dryRun) demandAssent(session, options);
   const server = await locateOne(session, options);
-  return withTarget(session, server, (target) =>
+  return withTarget(session, server, { readOnly: options.dryRun }, (target) =>
     alone(session, target, options, () =>
       options.dryRun
         ? withExistingState(session, options, (state) => restoreDryRun(session, id, options, target, state))
@@ -155,8 +152,8 @@ async function restoreDryRun(
 ): Promise<Ending> {
   if (state === null) throw new ProblemError({ code: "BACKUP_NOT_FOUND", id });
   await settleFirst(session, state, target, options);
-  const prepared = await prepare(session, id, options, target, state);
-  session.context.emit({ type: "plan", plan: prepared.plan });
+  const { plan } = await prepare(session, id, options, target, state);
+  session.context.emit({ type: "plan", plan });
   say(session, { code: "DRY_RUN" });
   return ending("DRY_RUN", { server: target.server.id, backup: id });
 }
@@ -168,32 +165,11 @@ async function restore(
   target: Target,
   state: StateDirectory,
 ): Promise<Ending> {
-  const { context } = session;
-  const { backup, plan, running, settings, machineIdentifier } = await prepare(
-    session,
-    id,
-    options,
-    target,
-    state,
-  );
-  await demandReady(context, state, target, { running, sizeBytes: backup.image.bytes.length });
+  const { returning, plan } = await prepare(session, id, options, target, state);
+  const { backup, running } = returning;
+  await demandReady(state, target, { running, sizeBytes: backup.image.bytes.length });
   await acceptPlan(session, options, plan);
-  const ours = await portIsOurs(context, target.server.url, machineIdentifier);
-  const changed = await runChange(context, state, target, {
-    command: "restore",
-    wasRunning: running,
-    keepStopped: options.keepStopped,
-    endsRunning: running && !options.keepStopped,
-    undoLine: (run) => ownLine(session, "undo", options, run),
-    expectation: {
-      machineIdentifier,
-      ...(backup.manifest.deviceId === null ? {} : { startsAs: backup.manifest.deviceId }),
-      portIsOurs: ours,
-    },
-    planned: settings,
-    obtain: null,
-    target: async (now) => ({ image: backup.image, metadata: metadataFor(target, now, backup) }),
-  });
+  const changed = await putBackupBack(session, options, state, target, returning, async () => backup.image);
   return afterChange(session, options, target, state, plexTvOf(session, options), {
     command: "restore",
     changed,
@@ -208,28 +184,17 @@ async function prepare(
   target: Target,
   state: StateDirectory,
 ) {
-  const { context } = session;
   const backup = await readBackup(state, id);
-  const stored = await target.store.readImage();
-  const settings = stored === null ? null : readable(target.store, stored.image);
-  demandSameServer(session, backup, target, settings?.identity.processedMachineIdentifier);
+  const now = await standing(target);
+  demandSameServer(session, backup, target, now.settings?.identity.processedMachineIdentifier);
   // A backup that was made of broken settings must not replace anything.
   target.store.parse(backup.image);
-  const running = await isRunning(context, target);
+  const running = await isRunning(session.context, target);
   const dead = await holdsDeadSignIn(state, backup.manifest);
   if (dead) say(session, { code: "OLD_SIGN_IN_IS_DEAD" });
-  const plan = makePlan(target, settings, {
-    command: "restore",
-    change: "restore",
-    backup: id,
-    running,
-    keepStopped: options.keepStopped,
-    stateDirectory: state.path,
-    deadSignIn: dead,
-    otherDifferences: stored === null ? 0 : differences(stored.image, backup.image),
-  });
-  const machineIdentifier = settings?.identity.processedMachineIdentifier ?? null;
-  return { backup, plan, running, settings, machineIdentifier };
+  const endsRunning = running && !options.keepStopped;
+  const returning: Returning = { command: "restore", backup, ...now, running, endsRunning };
+  return { returning, plan: planToPutBack(target, options, state, returning, { deadSignIn: dead }) };
 }
 
 /**
@@ -242,8 +207,9 @@ function demandSameServer(
   target: Target,
   deviceId: string | undefined,
 ): void {
-  if (deviceId !== undefined && backup.manifest.deviceId === deviceId) return;
-  if (backup.manifest.server !== target.server.id) {
+  const otherKind = backup.manifest.store !== target.store.kind;
+  if (!otherKind && deviceId !== undefined && backup.manifest.deviceId === deviceId) return;
+  if (otherKind || backup.manifest.server !== target.server.id) {
     throw new ProblemError({ code: "BACKUP_OF_ANOTHER_SERVER", id: backup.manifest.id });
   }
   if (deviceId !== undefined) say(session, { code: "IDENTITY_RETURNS" });

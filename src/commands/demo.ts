@@ -1,15 +1,19 @@
 import { playDemo } from "../demo/demo.ts";
 import type { Narration } from "../model/event.ts";
+import { ProblemError } from "../model/problem.ts";
 import { type Ending, ending } from "./ending.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Session } from "./session.ts";
 
-/** Plays the demo. `DEMO_FAILED` when a step of it did not end as it must. */
+/** Plays the demo. `DEMO_FAILED` when a step of it did not end as it must; `DEMO_NOT_HERE` where it cannot be played. */
 export async function demo(
   session: Session,
   invocation: Extract<Invocation, { kind: "demo" }>,
 ): Promise<Ending> {
   const { options, keep } = invocation;
+  const { platform } = session.world;
+  // Its stand-ins and its commands are made for a POSIX system.
+  if (platform === "win32") throw new ProblemError({ code: "DEMO_NOT_HERE", platform });
   const failed = await playDemo({
     keep,
     command: session.program.command,

@@ -1,4 +1,4 @@
-import { type FoundServers, findServers } from "../installs/linux.ts";
+import { type FoundServers, findServers } from "../installs/find-servers.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { Server } from "../model/server.ts";
 import { chooseServer } from "../stages/1-detect.ts";
@@ -27,13 +27,14 @@ export async function locateOne(session: Session, options: TargetOptions): Promi
   });
 }
 
-/** Works with the settings and the service of a server, and frees them afterwards. */
+/** Works with the settings and the service of a server, and frees them afterwards; see `openTarget`. */
 export async function withTarget<T>(
   session: Session,
   server: Server,
+  options: { readonly readOnly: boolean },
   work: (target: Target) => Promise<T>,
 ): Promise<T> {
-  const target = await openTarget(session.context, server);
+  const target = await openTarget(session.context, server, options);
   try {
     const { followedFrom, location } = target.store;
     if (followedFrom !== undefined) {
@@ -56,6 +57,11 @@ export async function alone<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (options.dryRun) return work();
+  const { windows, clock } = session.world;
+  if (windows !== undefined && target.store.kind === "registry") {
+    // What an earlier run that died had loaded, and what keeps that account from signing in.
+    await (await import("../stores/hive.ts")).unloadLeftOver(windows, { clock });
+  }
   // What this account may not read it may not change either: that is said before anything is made for it.
   await target.store.readImage();
   const lock = await session.world.lock(target.store.lockName);

@@ -7,6 +7,14 @@ import { type OptionName, optionSpec, type SwitchName, twinOf, type ValueName } 
 /** In place of a file: what comes in on standard input. */
 const STANDARD_INPUT = "-";
 
+/** Standard input, and a registry key: the same from any folder. */
+export function isNoPath(value: string): boolean {
+  return value === STANDARD_INPUT || REGISTRY_KEY.test(value);
+}
+
+/** Its root in full or as `reg` abbreviates it; the editor copies a key with the computer's name before it. */
+const REGISTRY_KEY = /^(?:[^\\/:]+\\)?(?:HKEY_[A-Z_]+|HKU|HKCU|HKLM)(?:\\|$)/i;
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -43,10 +51,13 @@ export class OptionValues {
     return value;
   }
 
-  /** A path, absolute from here on: what is written down or printed must mean the same from any folder. */
+  /**
+   * A path, absolute from here on: what is written down or printed must mean the same from any folder. A registry key
+   * is no path, and stays as it is.
+   */
   path(name: ValueName): string | undefined {
     const value = this.text(name);
-    return value === undefined || value === STANDARD_INPUT ? value : resolve(value);
+    return value === undefined || isNoPath(value) ? value : resolve(value);
   }
 
   choice<const C extends string>(name: ValueName, choices: readonly C[]): C | undefined {

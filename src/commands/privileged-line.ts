@@ -3,13 +3,17 @@ import { stateDirectoryPath } from "../state/state-directory.ts";
 import type { World } from "../world/world.ts";
 import { looksLikeCode } from "./code-in-argument.ts";
 import type { TargetOptions } from "./invocation.ts";
+import type { Environment } from "./option-values.ts";
 import { OPTIONS, twinOf } from "./options.ts";
+import { elevatedLine, typedLine, wordsForElsewhere } from "./windows-lines.ts";
 
 /** How this program was called: what to type again, with more privilege. */
 export interface Program {
   /** The runtime and the script, absolute. */
   readonly command: readonly string[];
   readonly args: readonly string[];
+  /** There on Windows only: the folder that we are in. */
+  readonly windows?: { readonly folder: string };
 }
 
 /**
@@ -17,29 +21,43 @@ export interface Program {
  * handed over with `env`; a claim code in `PLEX_CLAIM` must not stand in a command line (every user of the
  * machine can read those), so it goes through standard input: `printf` is part of the shell. For the same reason
  * only variables that are options are handed over, and none that holds what looks like a code.
+ *
+ * On Windows it opens an administrator's window. That has no standard input of ours: a code that was in `PLEX_CLAIM`
+ * is asked for there.
  */
 export function privilegedLine(program: Program, env: Environment): string {
+  if (program.windows !== undefined) return elevated(program, env, program.windows.folder);
   const twins = HANDED_OVER.flatMap((name) => {
     const value = env[name];
     return value === undefined || looksLikeCode(value) ? [] : [`${name}=${value}`];
   });
   const words = ["sudo", ...(twins.length > 0 ? ["env", ...twins] : []), ...program.command, ...program.args];
   const line = words.map(shellWord).join(" ");
+  return needsCodeAgain(program, env) ? `printf %s "$PLEX_CLAIM" | ${line} --claim-code-file -` : line;
+}
+
+function elevated(program: Program, env: Environment, folder: string): string {
+  const words = wordsForElsewhere(program.args, env, folder);
+  // At a terminal, standard input is a person who is asked for it.
+  const code = needsCodeAgain(program, env) ? ["--claim-code-file", "-"] : [];
+  const url = env[PLEXTV_URL] ?? "";
+  const settings = /^[\w:/.[\]-]+$/.test(url) ? { [PLEXTV_URL]: url } : {};
+  return elevatedLine([...program.command, ...words, ...code], env, settings);
+}
+
+/** Whether the code is in the environment alone, which whoever acts for us will not have. */
+function needsCodeAgain(program: Program, env: Environment): boolean {
   const takesCode = program.args.some((word) => word === "reset" || word === "claim");
   const fromFile =
     Boolean(env[twinOf("claim-code-file")]) ||
     program.args.some((word) => word.startsWith("--claim-code-file"));
-  if (!takesCode || fromFile || env["PLEX_CLAIM"] === undefined) return line;
-  return `printf %s "$PLEX_CLAIM" | ${line} --claim-code-file -`;
+  return takesCode && !fromFile && env["PLEX_CLAIM"] !== undefined;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** The one setting that has no option. */
+const PLEXTV_URL = "PLEX_RECLAIM_PLEXTV_URL";
 
-/** The twins of the options, and the one setting that has no option. */
-const HANDED_OVER: readonly string[] = [
-  ...OPTIONS.map(({ name }) => twinOf(name)),
-  "PLEX_RECLAIM_PLEXTV_URL",
-];
+const HANDED_OVER: readonly string[] = [...OPTIONS.map(({ name }) => twinOf(name)), PLEXTV_URL];
 
 /**
  * The line of another command of this program. It works wherever it is typed: what says where the records and the
@@ -47,20 +65,32 @@ const HANDED_OVER: readonly string[] = [
  *
  * `undo` is for the account that did the run, as whom we are here: no `sudo` (root would look into records of its
  * own), and the state directory in use. `claim` is as root if we are not. Who came by `sudo` needs it again.
+ *
+ * On Windows a person's own server needs no administrator. Who became one by a consent needs that again, for both: it
+ * is the administrators' state directory that is in use.
  */
 export function ownLine(
-  { program, world }: { readonly program: Program; readonly world: Pick<World, "user" | "env"> },
+  { program, world }: { readonly program: Program; readonly world: OwnWorld },
   command: "claim" | "undo",
   options: Pick<TargetOptions, PlaceName>,
   argument?: string,
 ): string {
   const places = command === "claim" ? givenPlaces(options) : stateDirectoryInUse(world, options.stateDir);
+  const words = [command, ...(argument === undefined ? [] : [argument]), ...places];
+  if (program.windows !== undefined) {
+    const { self } = world.windows ?? {};
+    const byConsent = self?.elevated === true && self.split;
+    return byConsent
+      ? elevatedLine([...program.command, ...words], world.env)
+      : typedLine(program.command, words);
+  }
   // Root by way of sudo: the line is typed in the shell of the person, who is not root there.
   const asRoot = world.user.uid === 0 ? world.env["SUDO_USER"] !== undefined : command === "claim";
   const sudo = asRoot ? ["sudo"] : [];
-  const words = [command, ...(argument === undefined ? [] : [argument]), ...places];
   return [...sudo, ...program.command, ...words].map(shellWord).join(" ");
 }
+
+type OwnWorld = Pick<World, "user" | "env" | "windows">;
 
 function givenPlaces(options: Pick<TargetOptions, PlaceName>): string[] {
   return PLACES.flatMap(([name, option]) => {
@@ -70,11 +100,11 @@ function givenPlaces(options: Pick<TargetOptions, PlaceName>): string[] {
 }
 
 /** Nothing where this account would find it without being told, in this environment and in a bare one. */
-function stateDirectoryInUse(world: Pick<World, "user" | "env">, given: string | undefined): string[] {
+function stateDirectoryInUse(world: OwnWorld, given: string | undefined): string[] {
   const path = stateDirectoryPath(world, given);
   const isDefault =
     path === stateDirectoryPath(world) &&
-    path === stateDirectoryPath({ user: world.user, env: {} }) &&
+    path === stateDirectoryPath({ ...world, env: {} }) &&
     !world.env[twinOf("state-dir")];
   return isDefault ? [] : ["--state-dir", path];
 }

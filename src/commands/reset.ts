@@ -7,9 +7,10 @@ import { demandReady, type Found, readTarget } from "../stages/2-preflight.ts";
 import { makePlan } from "../stages/3-plan.ts";
 import { changesOwner, type ObtainOptions, obtainByClaimCode, obtainFromParked } from "../stages/4-obtain.ts";
 import { signInWays } from "../stages/9-sign-in.ts";
-import { step, type Target } from "../stages/context.ts";
+import { note, step, type Target } from "../stages/context.ts";
 import { judgeState } from "../stages/judge-state.ts";
 import { type Change, type Changed, runChange } from "../stages/run.ts";
+import { surroundings } from "../stages/surroundings.ts";
 import type { Journal } from "../state/journal.ts";
 import { type StateDirectory, stateDirectoryPath } from "../state/state-directory.ts";
 import type { Image } from "../stores/store.ts";
@@ -34,7 +35,7 @@ export async function reset(
 ): Promise<Ending> {
   if (!options.dryRun) demandAssent(session, options);
   const server = await locateOne(session, options);
-  return withTarget(session, server, (target) =>
+  return withTarget(session, server, { readOnly: options.dryRun }, (target) =>
     alone(session, target, options, () => {
       if (options.dryRun)
         return withExistingState(session, options, (state) =>
@@ -57,7 +58,7 @@ async function dryRun(
 ): Promise<Ending> {
   if (state !== null) await settleFirst(session, state, target, options);
   const plexTv = plexTvOf(session, options);
-  const found = await step(session.context, "preflight", () => readTarget(session.context, target));
+  const found = await preflight(session, target);
   const parked = state === null ? null : await fromParked(session, state, found.settings, plexTv, options);
   const willHaveCode = parked !== null || wantsClaimCode(options);
   const nothing = await nothingToDo(session, command, options, target, found, plexTv, willHaveCode);
@@ -86,12 +87,12 @@ async function change(
 ): Promise<Ending> {
   const { context } = session;
   const plexTv = plexTvOf(session, options);
-  const found = await step(context, "preflight", () => readTarget(context, target));
+  const found = await preflight(session, target);
   const parked = await fromParked(session, state, found.settings, plexTv, options);
   const given = parked !== null || wantsClaimCode(options);
   const nothing = await nothingToDo(session, command, options, target, found, plexTv, given);
   if (nothing !== null) return nothing;
-  await demandReady(context, state, target, { running: found.running, sizeBytes: roomFor(found) });
+  await demandReady(state, target, { running: found.running, sizeBytes: roomFor(found) });
   // That these settings can be edited, and a second reader agrees to it, is known before a code is spent.
   await nextImage(target, found.stored.image, null);
   if (parked !== null && wantsClaimCode(options)) say(session, { code: "CLAIM_CODE_NOT_NEEDED" });
@@ -123,6 +124,14 @@ async function change(
     }),
   });
   return afterChange(session, options, target, state, plexTv, finished(command, found, changed));
+}
+
+function preflight({ context }: Session, target: Target): Promise<Found> {
+  return step(context, "preflight", async () => {
+    const found = await readTarget(context, target);
+    for (const what of await surroundings(context.world, target.server)) note(context, what);
+    return found;
+  });
 }
 
 function fromParked(

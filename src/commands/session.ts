@@ -32,6 +32,7 @@ export function plexTvOf(session: Session, options: CommonOptions): PlexTv {
   return plexTv(session.world, {
     baseUrl: options.plextvUrl ?? "https://plex.tv",
     offline: options.offline,
+    platform: session.world.platform,
   });
 }
 

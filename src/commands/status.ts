@@ -1,4 +1,4 @@
-import type { FoundServer } from "../installs/linux.ts";
+import type { FoundServer } from "../installs/find-servers.ts";
 import type { ServerReport } from "../model/event.ts";
 import { type Problem, ProblemError } from "../model/problem.ts";
 import type { Server, ServerState, StateReason } from "../model/server.ts";
@@ -6,6 +6,7 @@ import type { PlexTv } from "../plex/account.ts";
 import { closeTarget, openTarget } from "../stages/2-preflight.ts";
 import { judgeState } from "../stages/judge-state.ts";
 import { cutOffAt, unsettledRuns } from "../stages/settle.ts";
+import { surroundings } from "../stages/surroundings.ts";
 import { listRuns } from "../state/journal.ts";
 import { parkedCredentials } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
@@ -59,7 +60,8 @@ async function report(
     service: serviceName(server),
   };
   try {
-    const target = await openTarget(session.context, server);
+    for (const what of await surroundings(session.world, server)) say(session, what);
+    const target = await openTarget(session.context, server, { readOnly: true });
     try {
       const stored = await target.store.readImage();
       if (stored === null) return { ...base, state: "unknown", reason: "SETTINGS_MISSING", ...NOBODY };
@@ -116,6 +118,12 @@ function unreadable(
       };
     case "SYSTEM_CALL_FAILED":
       return { state: "unknown", reason: "SETTINGS_UNREADABLE", detail: problem.reason };
+    case "UNEXPECTED_TYPE":
+      return { state: "unknown", reason: "UNEXPECTED_TYPE", detail: `${problem.name}: ${problem.type}` };
+    case "HIVE_UNAVAILABLE":
+      return problem.reason === "not-loaded"
+        ? { state: "unknown", reason: "HIVE_NOT_LOADED" }
+        : { state: "unknown", reason: "SETTINGS_UNREADABLE", detail: problem.reason };
     case "SETTINGS_CHANGED_MEANWHILE":
       return { state: "unknown", reason: "SETTINGS_UNREADABLE", detail: "changing" };
     default:
@@ -130,5 +138,7 @@ const IDENTITY_REASONS = {
 } as const satisfies Record<string, StateReason>;
 
 function serviceName(server: Server): string {
-  return server.service.kind === "systemd" ? server.service.unit : server.service.kind;
+  const { service } = server;
+  if (service.kind === "systemd") return service.unit;
+  return service.kind === "windows-service" ? service.name : service.kind;
 }

@@ -3,23 +3,20 @@ import type { Server } from "../model/server.ts";
 import { hasToken, type NewCredentials, type Settings } from "../model/settings.ts";
 import type { PlexTv } from "../plex/account.ts";
 import { demandReady, isRunning } from "../stages/2-preflight.ts";
-import { makePlan } from "../stages/3-plan.ts";
 import { obtainFromParked } from "../stages/4-obtain.ts";
 import { readable } from "../stages/6-back-up.ts";
 import { asProblem } from "../stages/as-problem.ts";
 import { step, type Target } from "../stages/context.ts";
-import { runChange, type Wanted } from "../stages/run.ts";
-import { cutOffAt, portIsOurs, settleRuns, unsettledRuns } from "../stages/settle.ts";
+import { cutOffAt, settleRuns, unsettledRuns } from "../stages/settle.ts";
 import { type Backup, holdsDeadSignIn, readBackup } from "../state/backups.ts";
 import { has, isSettled, last, listRuns, noteUndone, type RunRecord, readRun } from "../state/journal.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
-import { otherAttributes } from "../stores/preferences-xml.ts";
-import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
+import type { Image, StoredImage } from "../stores/store.ts";
 import { acceptPlan, afterChange } from "./change.ts";
 import { type Ending, ending } from "./ending.ts";
 import type { TargetOptions, UndoOptions } from "./invocation.ts";
 import { alone, withTarget } from "./locate.ts";
-import { ownLine } from "./privileged-line.ts";
+import { planToPutBack, putBackupBack, type Returning, standing } from "./put-backup-back.ts";
 import { demandAssent, plexTvOf, type Session, say, withExistingState, withState } from "./session.ts";
 
 type Options = TargetOptions & UndoOptions;
@@ -41,7 +38,8 @@ export async function undo(session: Session, runId: string | undefined, options:
       say(session, { code: "NO_RUN_TO_UNDO" });
       return ending("NOTHING_TO_DO");
     }
-    return withTarget(session, asGiven(run.begun.server, options), (target) =>
+    const server = asGiven(run.begun.server, options);
+    return withTarget(session, server, { readOnly: options.dryRun }, (target) =>
       alone(session, target, options, () => undoRun(session, options, state, target, run)),
     );
   });
@@ -96,7 +94,7 @@ async function undoRun(
     // Another one that was cut off would take back this undo when it is settled later.
     await step(context, "settle", () => settleRuns(context, state, target));
   }
-  const settled = options.dryRun ? run : await afterSettling(state, run);
+  const settled = options.dryRun ? run : await afterSettling(state, run, wasOpen);
   const data = { server: target.server.id, run: settled.id };
   if (options.dryRun && wasOpen) {
     say(session, { code: "DRY_RUN" });
@@ -112,8 +110,7 @@ async function undoRun(
 }
 
 /** The run again, as it is now; an undo that was cut off leads on to the run that it was to undo. */
-async function afterSettling(state: StateDirectory, run: RunRecord): Promise<RunRecord> {
-  const wasOpen = !isSettled(run);
+async function afterSettling(state: StateDirectory, run: RunRecord, wasOpen: boolean): Promise<RunRecord> {
   return (await readRun(state, wasOpen ? (run.begun.undoes ?? run.id) : run.id)) ?? run;
 }
 
@@ -131,33 +128,23 @@ async function bringBack(
   run: RunRecord,
 ): Promise<Ending> {
   const { context } = session;
-  const backupId = last(run.entries, "backed-up")?.backup ?? "";
-  const backup = await readBackup(state, backupId);
-  const now = await target.store.readImage();
-  const settings = now === null ? null : readable(target.store, now.image);
-  const machineIdentifier = settings?.identity.processedMachineIdentifier ?? null;
+  const backup = await readBackup(state, last(run.entries, "backed-up")?.backup ?? "");
   const running = await isRunning(context, target);
-  const dead = has(run.entries, "exchanged") || (await holdsDeadSignIn(state, backup.manifest));
   // As it was before the run; a server that somebody stopped since then stays stopped only if it was found so.
   const endsRunning = (running || run.begun.wasRunning) && !options.keepStopped;
+  const now = await standing(target);
+  const returning: Returning = { command: "undo", undoes: run.id, backup, ...now, running, endsRunning };
+  const dead = has(run.entries, "exchanged") || (await holdsDeadSignIn(state, backup.manifest));
+  const keepSignIn = dead && !options.oldSignIn;
   if (dead && options.oldSignIn) say(session, { code: "OLD_SIGN_IN_IS_DEAD" });
-  const plan = makePlan(target, settings, {
-    command: "undo",
-    change: "restore",
-    backup: backupId,
-    running,
-    keepStopped: options.keepStopped,
-    stateDirectory: state.path,
-    deadSignIn: dead && options.oldSignIn,
-    keepsSignIn: dead && !options.oldSignIn,
-    otherDifferences: now === null ? 0 : differences(now.image, backup.image),
-  });
+  const sign = { deadSignIn: dead && options.oldSignIn, keepsSignIn: keepSignIn };
+  const plan = planToPutBack(target, options, state, returning, sign);
   if (options.dryRun) {
     context.emit({ type: "plan", plan });
     say(session, { code: "DRY_RUN" });
     return ending("DRY_RUN", { server: target.server.id, run: run.id });
   }
-  await demandReady(context, state, target, {
+  await demandReady(state, target, {
     running: running || endsRunning,
     sizeBytes: backup.image.bytes.length + 16 * 1024,
   });
@@ -166,23 +153,9 @@ async function bringBack(
   }
   await acceptPlan(session, options, plan);
   const plexTv = plexTvOf(session, options);
-  const ours = await portIsOurs(context, target.server.url, machineIdentifier);
-  const changed = await runChange(context, state, target, {
-    command: "undo",
-    undoes: run.id,
-    wasRunning: running,
-    keepStopped: options.keepStopped,
-    undoLine: (run) => ownLine(session, "undo", options, run),
-    expectation: {
-      machineIdentifier,
-      ...(backup.manifest.deviceId === null ? {} : { startsAs: backup.manifest.deviceId }),
-      portIsOurs: ours,
-    },
-    planned: settings,
-    obtain: null,
-    endsRunning,
-    target: (image) => wanted(session, state, target, image, backup, dead && !options.oldSignIn, plexTv),
-  });
+  const changed = await putBackupBack(session, options, state, target, returning, async (image) =>
+    keepSignIn ? withSignInOfNow(session, state, target, image, backup, plexTv) : backup.image,
+  );
   await markUndone(session, state, run, changed.run);
   return afterChange(session, options, target, state, plexTv, {
     command: "undo",
@@ -205,39 +178,25 @@ async function markUndone(
   }
 }
 
-/** The backup as it is, or, where its sign-in is dead, with the sign-in that works now (or none). */
-async function wanted(
+/** The backup's sign-in is dead: with the one that works now (or none). */
+async function withSignInOfNow(
   session: Session,
   state: StateDirectory,
   target: Target,
   now: StoredImage | null,
   backup: Backup,
-  keepSignIn: boolean,
   plexTv: PlexTv,
-): Promise<Wanted> {
-  const metadata = metadataFor(target, now, backup);
-  if (!keepSignIn) return { image: backup.image, metadata };
+): Promise<Image> {
   const settings = now === null ? null : readable(target.store, now.image);
   const parked =
     settings === null
       ? null
       : await obtainFromParked(session.context, state, { settings, plexTv, readOnly: true });
   const credentials = parked ?? currentCredentials(settings);
-  const change =
-    credentials === null ? ({ kind: "remove" } as const) : ({ kind: "replace", credentials } as const);
-  return { image: await target.store.preview(backup.image, change), metadata };
-}
-
-/**
- * Owner and mode as the backup has them; but where the server runs under another account by now (a new
- * installation, another machine), the owner of today: a file of the old one would be closed to it.
- */
-export function metadataFor(target: Target, now: StoredImage | null, backup: Backup): FileMetadata {
-  const { uid, gid, mode } = backup.metadata;
-  const { account } = target.server;
-  if (account === undefined || account.uid === uid || uid === 0) return backup.metadata;
-  const today = now?.metadata ?? account;
-  return { uid: today.uid, gid: today.gid === gid ? gid : today.gid, mode };
+  return target.store.preview(
+    backup.image,
+    credentials === null ? { kind: "remove" } : { kind: "replace", credentials },
+  );
 }
 
 function currentCredentials(settings: Settings | null): NewCredentials | null {
@@ -245,16 +204,4 @@ function currentCredentials(settings: Settings | null): NewCredentials | null {
   if (settings === null || token === undefined || !hasToken(settings)) return null;
   const { username, mail } = settings.credentials;
   return { token, username: username ?? "", mail: mail ?? "" };
-}
-
-/** How many settings outside the four differ: what the server or its owner changed since. */
-export function differences(a: Image, b: Image): number {
-  try {
-    const [left, right] = [otherAttributes(a.bytes), otherAttributes(b.bytes)];
-    const names = new Set([...left.keys(), ...right.keys()]);
-    return [...names].filter((name) => left.get(name) !== right.get(name)).length;
-  } catch (error) {
-    if (error instanceof ProblemError) return 0;
-    throw error;
-  }
 }

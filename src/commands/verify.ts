@@ -10,7 +10,7 @@ import { plexTvOf, type Session } from "./session.ts";
 export async function verifyServer(session: Session, options: TargetOptions): Promise<Ending> {
   const { context, world } = session;
   const server = await locateOne(session, options);
-  return withTarget(session, server, async (target) => {
+  return withTarget(session, server, { readOnly: true }, async (target) => {
     const found = await readTarget(context, target);
     const criteria = await step(context, "verify", () =>
       verify(

@@ -192,6 +192,15 @@ export class LockedOutServer {
   }
 }
 
+/** A port below the range that the system hands out by itself, so that no other connection takes it between two starts. */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = randomInt(20_000, 32_000);
+    if (await isFree(port)) return port;
+  }
+  throw new Error("NO_FREE_PORT");
+}
+
 const JANE: Owner = { username: "jane", email: "jane@example.com" };
 
 const SUPPORT_VARIABLE = "PLEX_MEDIA_SERVER_APPLICATION_SUPPORT_DIR";
@@ -207,15 +216,6 @@ async function firstToken(
 ): Promise<string | null> {
   if (state === "signed-out") return null;
   return state === "empty-token" ? "" : issue();
-}
-
-/** Below the range that the system hands out by itself, so that no other connection takes it between two starts. */
-async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    const port = randomInt(20_000, 32_000);
-    if (await isFree(port)) return port;
-  }
-  throw new Error("NO_FREE_PORT");
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -2,7 +2,7 @@
  * A stand-in for Plex Media Server, as a program. To look like the real one it is run by an executable that
  * carries its name (`place.ts`): `"…/Plex Media Server" plex-media-server.js`. Settings: `server-behaviour.ts`.
  */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -63,12 +63,16 @@ async function run(): Promise<void> {
   api.inMaintenance = false;
 }
 
-/** The variable names the parent folder; the server adds its own name (UCR, DBR). */
+/**
+ * The variable names the parent folder; the server adds its own name (UCR, DBR). `STANDIN_DATA_FOLDER` is where all
+ * but the settings goes: on Windows a host keeps those in the registry, and they are a file for us alone.
+ */
 function makePlaces(supportFolder: string): Places {
-  const dataFolder = join(supportFolder, "Plex Media Server");
-  mkdirSync(dataFolder, { recursive: true });
+  const settingsFolder = join(supportFolder, "Plex Media Server");
+  const dataFolder = process.env["STANDIN_DATA_FOLDER"] ?? settingsFolder;
+  for (const folder of [settingsFolder, dataFolder]) mkdirSync(folder, { recursive: true });
   return {
-    settings: join(dataFolder, "Preferences.xml"),
+    settings: join(settingsFolder, "Preferences.xml"),
     logs: join(dataFolder, "Logs"),
     pid: join(dataFolder, "plexmediaserver.pid"),
     running: join(supportFolder, RUNNING_FILE),
@@ -77,7 +81,7 @@ function makePlaces(supportFolder: string): Places {
 
 /** Node calls its main thread something else, and that is what the kernel shows as the short name. */
 function nameThisProcess(): void {
-  if (existsSync("/proc/self/comm")) writeFileSync("/proc/self/comm", "Plex Media Serv");
+  if (process.platform === "linux") writeFileSync("/proc/self/comm", "Plex Media Serv");
 }
 
 /**

@@ -1,8 +1,10 @@
 import { openSync } from "node:fs";
 import { ReadStream, type WriteStream } from "node:tty";
 import { type Appearance, chooseAppearance, withSymbols } from "../words/appearance.ts";
+import type { Environment } from "../words/locale.ts";
 import type { Words } from "../words/words.ts";
 import { wrap } from "../words/wrap.ts";
+import { platform } from "../world/platform.ts";
 import { type PlainConsole, plainConfirm, plainHidden, splitQuestion } from "./plain-questions.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -14,6 +16,8 @@ export interface RealTerminalOptions {
   readonly noColor: boolean;
   /** Standard input holds something else, such as a claim code: answers come from the terminal itself. */
   readonly inputTaken: boolean;
+  /** What says how text may look, where `streams` do not say it. */
+  readonly env?: Environment;
   /** Ends a question that is being asked, as Ctrl-C would. */
   readonly interrupt: AbortSignal;
   /** The process's own where absent. */
@@ -23,7 +27,7 @@ export interface RealTerminalOptions {
 interface TerminalStreams {
   readonly input: ReadStream;
   readonly error: WriteStream;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
 }
 
 /**
@@ -35,7 +39,7 @@ export function realTerminal(options: RealTerminalOptions): Terminal {
   const streams = options.streams ?? {
     input: (options.inputTaken ? controllingTerminal() : null) ?? process.stdin,
     error: process.stderr,
-    env: process.env,
+    env: options.env ?? process.env,
   };
   const { input, error, env } = streams;
   const interactive = !options.json && input.isTTY === true && error.isTTY === true;
@@ -89,7 +93,9 @@ export function realTerminal(options: RealTerminalOptions): Terminal {
 function controllingTerminal(): ReadStream | null {
   if (process.stderr.isTTY !== true || process.stdin.isTTY === true) return null;
   try {
-    return new ReadStream(openSync("/dev/tty", "r"));
+    return new ReadStream(
+      platform() === "win32" ? openSync("\\\\.\\CONIN$", "r+") : openSync("/dev/tty", "r"),
+    );
   } catch {
     return null;
   }

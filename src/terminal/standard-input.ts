@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { markedText } from "../model/marked-text.ts";
 import { ProblemError } from "../model/problem.ts";
 
 export interface LineOptions {
@@ -18,6 +19,7 @@ export function firstLine(input: Readable, options: LineOptions): Promise<string
   const { capBytes, timeoutMs, interrupt } = options;
   return new Promise((resolve, reject) => {
     let text = "";
+    const decoder = markedText();
     const end = (settle: () => void) => {
       clearTimeout(timer);
       interrupt.removeEventListener("abort", interrupted);
@@ -26,17 +28,16 @@ export function firstLine(input: Readable, options: LineOptions): Promise<string
       input.on("error", () => undefined).pause();
       settle();
     };
-    const finished = () => end(() => resolve(text));
+    const finished = () => end(() => resolve(text + decoder.end()));
     const failed = (error: unknown) => end(() => reject(unreadable(codeOf(error))));
     const interrupted = () => end(() => reject(interruption(interrupt)));
-    const taken = (chunk: string) => {
-      text = (text + chunk).replace(BLANK_LINES, "");
+    const taken = (chunk: string | Uint8Array) => {
+      text = (text + (typeof chunk === "string" ? chunk : decoder.add(chunk))).replace(BLANK_LINES, "");
       if (text.includes("\n") || text.length > capBytes) end(() => resolve(text.split("\n", 1)[0] ?? ""));
     };
     const timer = setTimeout(() => end(() => reject(unreadable("ETIMEDOUT"))), timeoutMs);
     if (interrupt.aborted) return interrupted();
     interrupt.addEventListener("abort", interrupted);
-    input.setEncoding("utf8");
     input.on("data", taken).on("end", finished).on("close", finished).on("error", failed);
   });
 }

@@ -23,6 +23,8 @@ function posixCode(error: unknown): string {
   const { code, errno } = (error ?? {}) as { code?: unknown; errno?: unknown };
   if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
   if (typeof code === "string" && code.startsWith("ERR_")) return "EINVAL";
+  // What libuv calls a refusal of Windows that it has no name for.
+  if (code === "UNKNOWN") return "EUNKNOWN";
   // libuv has no name for some numbers (EDQUOT, ESTALE) and makes up a code out of words.
   if (typeof errno === "number") return nameOf(Math.abs(errno)) ?? `E${Math.abs(errno)}`;
   return "EUNKNOWN";

@@ -2,16 +2,12 @@ import {
   closeSync,
   constants,
   existsSync,
-  fchmodSync,
   fstatSync,
-  fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readlinkSync,
   readSync,
-  realpathSync,
   renameSync,
   rmdirSync,
   statSync,
@@ -19,7 +15,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { attempt } from "./attempt.ts";
-import { CappedBytes, fileStat, openFileOn } from "./open-file.ts";
+import { type FileRules, posixRules } from "./file-rules.ts";
+import { CappedBytes, openFileOn } from "./open-file.ts";
 import {
   type FileAccess,
   type FileStat,
@@ -41,63 +38,57 @@ import {
  *
  * @param descriptors where the system shows a process its own descriptors as paths
  */
-export function realFiles(descriptors = "/proc/self/fd"): Files {
-  const handles = existsSync(descriptors) ? descriptors : null;
+export function realFiles(descriptors = "/proc/self/fd", rules: FileRules = posixRules): Files {
+  const place = { handles: existsSync(descriptors) ? descriptors : null, rules };
   return {
-    openFolder: async (path) => pinned(withoutTrailingSlash(path), path, handles),
-    stat: async (path) => attempt("stat", path, () => fileStat(statSync(path, { bigint: true }))),
-    lstat: async (path) => attempt("lstat", path, () => fileStat(lstatSync(path, { bigint: true }))),
+    openFolder: async (path) => pinned(rules.bare(path), path, place),
+    stat: async (path) => attempt("stat", path, () => rules.stat(statSync(path, { bigint: true }))),
+    lstat: async (path) => attempt("lstat", path, () => rules.stat(lstatSync(path, { bigint: true }))),
     readLink: async (path) => attempt("readlink", path, () => readlinkSync(path)),
-    realPath: async (path) => attempt("realpath", path, () => realpathSync.native(path)),
+    realPath: async (path) => attempt("realpath", path, () => rules.realPath(path)),
     list: async (path) => attempt("readdir", path, () => readdirSync(path)),
-    read: readFollowing,
+    read: (path, capBytes) => readFollowing(path, capBytes, rules),
   };
 }
 
-// libuv adds O_CLOEXEC to every open, so that no child sees these descriptors unless it is handed them.
-const SAFE = constants.O_NOFOLLOW | constants.O_NOCTTY;
-const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | SAFE;
-const OPEN_READ = constants.O_RDONLY | constants.O_NONBLOCK | SAFE;
-const OPEN_READ_WRITE = constants.O_RDWR | constants.O_NONBLOCK | SAFE;
-// With O_APPEND the kernel finds the end and writes there in one step: two processes lose none of each other's.
-const OPEN_APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK | SAFE;
-const CREATE = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL | SAFE;
-const OPEN_FLAGS = { read: OPEN_READ, "read-write": OPEN_READ_WRITE, append: OPEN_APPEND } as const;
+/** How entries are reached, and what the system's rules are. */
+interface Place {
+  readonly handles: string | null;
+  readonly rules: FileRules;
+}
+
 const OPEN_FOLLOWING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 const PIPE_WAIT_MS = 20;
 const PIPE_WAITS = 250;
 
-function pinned(reachedBy: string, path: string, handles: string | null): Folder {
-  const fd = attempt("open", path, () => openSync(reachedBy, OPEN_FOLDER));
-  return new PinnedFolder(fd, path, handles);
-}
+/** Whoever else holds a file is done with it soon, or will not be. */
+const PASSING_WAIT_MS = 100;
+const PASSING_WAITS = 30;
 
-/** A slash (or `/.`) at the end would make the system follow a link in the last part. */
-function withoutTrailingSlash(path: string): string {
-  let end = path.length;
-  while (end > 1) {
-    if (path[end - 1] === "/") end -= 1;
-    else if (path[end - 1] === "." && path[end - 2] === "/") end -= 1;
-    else break;
-  }
-  return path.slice(0, end);
+function pinned(reachedBy: string, path: string, place: Place): Folder {
+  const fd = attempt("open", path, () => place.rules.open(reachedBy, "folder"));
+  return new PinnedFolder(fd, path, place);
 }
 
 class PinnedFolder implements Folder {
   readonly path: string;
   readonly #fd: number;
-  readonly #handles: string | null;
+  readonly #place: Place;
   #open = true;
 
-  constructor(fd: number, path: string, handles: string | null) {
+  constructor(fd: number, path: string, place: Place) {
     this.path = path;
     this.#fd = fd;
-    this.#handles = handles;
+    this.#place = place;
+  }
+
+  get #rules(): FileRules {
+    return this.#place.rules;
   }
 
   async stat(): Promise<FileStat> {
-    return this.#self("fstat", (fd) => fileStat(fstatSync(fd, { bigint: true })));
+    return this.#self("fstat", (fd) => this.#rules.stat(fstatSync(fd, { bigint: true })));
   }
 
   async list(): Promise<string[]> {
@@ -105,61 +96,45 @@ class PinnedFolder implements Folder {
   }
 
   async lstat(name: string): Promise<FileStat> {
-    return this.#entry("lstat", name, (at) => fileStat(lstatSync(at, { bigint: true })));
+    return this.#entry("lstat", name, (at) => this.#rules.stat(lstatSync(at, { bigint: true })));
   }
 
   async openFile(name: string, access: FileAccess): Promise<OpenFile> {
-    const fd = this.#entry("open", name, (at) => openSync(at, OPEN_FLAGS[access]));
-    return openFileOn(fd, join(this.path, name), access === "append");
+    const fd = this.#entry("open", name, (at) => this.#rules.open(at, access));
+    return this.#opened(fd, name, access === "append");
   }
 
   async createFile(name: string, mode: number): Promise<OpenFile> {
-    return this.#entry("open", name, (at) => {
-      const fd = openSync(at, CREATE, mode);
-      try {
-        // The umask took bits away; never the other way round, so that there is no moment of more access.
-        fchmodSync(fd, mode);
-      } catch (error) {
-        closeSync(fd);
-        unlinkSync(at);
-        throw error;
-      }
-      return openFileOn(fd, join(this.path, name), true);
-    });
+    const fd = this.#entry("open", name, (at) => this.#rules.create(at, mode));
+    return this.#opened(fd, name, true);
   }
 
   async openFolder(name: string): Promise<Folder> {
-    return this.#entry("open", name, (at) => pinned(at, join(this.path, name), this.#handles));
+    return this.#entry("open", name, (at) => pinned(at, join(this.path, name), this.#place));
   }
 
   async makeFolder(name: string, mode: number): Promise<void> {
-    this.#entry("mkdir", name, (at) => {
-      mkdirSync(at, mode);
-      const fd = openSync(at, OPEN_FOLDER);
-      try {
-        fchmodSync(fd, mode);
-      } finally {
-        closeSync(fd);
-      }
-    });
+    this.#entry("mkdir", name, (at) => this.#rules.makeFolder(at, mode));
   }
 
   async rename(from: string, to: string): Promise<void> {
-    this.#entry("rename", from, (source) =>
-      this.#entry("rename", to, (target) => renameSync(source, target)),
+    await this.#patiently(() =>
+      this.#entry("rename", from, (source) =>
+        this.#entry("rename", to, (target) => renameSync(source, target)),
+      ),
     );
   }
 
   async remove(name: string): Promise<void> {
-    this.#entry("unlink", name, unlinkSync);
+    await this.#patiently(() => this.#entry("unlink", name, unlinkSync));
   }
 
   async removeFolder(name: string): Promise<void> {
-    this.#entry("rmdir", name, (at) => rmdirSync(at));
+    await this.#patiently(() => this.#entry("rmdir", name, (at) => rmdirSync(at)));
   }
 
   async sync(): Promise<void> {
-    this.#self("fsync", fsyncSync);
+    this.#self("fsync", (fd) => this.#rules.syncFolder(fd, this.#base("fsync")));
   }
 
   async close(): Promise<void> {
@@ -174,8 +149,25 @@ class PinnedFolder implements Folder {
     return attempt(call, this.path, () => body(this.#fd));
   }
 
+  #opened(fd: number, name: string, appends: boolean): OpenFile {
+    return openFileOn(fd, join(this.path, name), { appends, rules: this.#rules });
+  }
+
+  /** Tries again, a counted number of times, what the system refuses only while somebody else looks at it. */
+  async #patiently(call: () => void): Promise<void> {
+    for (let waits = 0; ; waits += 1) {
+      try {
+        return call();
+      } catch (error) {
+        const passing = error instanceof SystemError && this.#rules.passing.has(error.code);
+        if (!passing || waits === PASSING_WAITS) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, PASSING_WAIT_MS));
+    }
+  }
+
   #entry<T>(call: string, name: string, body: (at: string) => T): T {
-    if (name === "" || name === "." || name === ".." || name.includes("/")) {
+    if (!this.#rules.isEntryName(name)) {
       throw new SystemError("EINVAL", call, join(this.path, name));
     }
     return attempt(call, join(this.path, name), () => body(`${this.#base(call)}/${name}`));
@@ -184,7 +176,7 @@ class PinnedFolder implements Folder {
   /** The pinned folder as a path. */
   #base(call: string): string {
     if (!this.#open) throw new SystemError("EBADF", call, this.path);
-    if (this.#handles !== null) return `${this.#handles}/${this.#fd}`;
+    if (this.#place.handles !== null) return `${this.#place.handles}/${this.#fd}`;
     const held = fstatSync(this.#fd, { bigint: true });
     const named = attempt(call, this.path, () => lstatSync(this.path, { bigint: true }));
     if (held.dev !== named.dev || held.ino !== named.ino) throw new SystemError("ESTALE", call, this.path);
@@ -193,11 +185,11 @@ class PinnedFolder implements Folder {
 }
 
 /** Opened without blocking, so that a FIFO without a writer reads as empty. */
-async function readFollowing(path: string, capBytes: number): Promise<Uint8Array> {
+async function readFollowing(path: string, capBytes: number, rules: FileRules): Promise<Uint8Array> {
   const fd = attempt("open", path, () => openSync(path, OPEN_FOLLOWING));
   try {
     const regular = attempt("fstat", path, () => fstatSync(fd).isFile());
-    if (regular) return await openFileOn(fd, path).read(capBytes);
+    if (regular) return await openFileOn(fd, path, { appends: false, rules }).read(capBytes);
     return await readStream(fd, path, capBytes);
   } finally {
     closeSync(fd);

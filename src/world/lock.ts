@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { narrowed } from "./attempt.ts";
 import { SystemError, type World } from "./world.ts";
 
@@ -8,10 +8,35 @@ import { SystemError, type World } from "./world.ts";
  * It holds within one network namespace: a container with a network of its own has locks of its own.
  */
 export const lock: World["lock"] = async (name) => {
+  const address = `\0plex-reclaim/${name}`;
+  // Cut to fit, two names could become one.
+  if (Buffer.byteLength(address) > NAME_BYTES) throw new SystemError("ENAMETOOLONG", "bind", name);
+  return heldBy(address, name);
+};
+
+/**
+ * The same on Windows, by a named pipe: the names are the machine's, whatever the session or account, and the system
+ * frees one with its last holder. Node makes the first instance of a pipe or none (`EADDRINUSE`), as Windows offers;
+ * Wine would add a second one, so it is asked first whether somebody answers.
+ */
+export const pipeLock: World["lock"] = async (name) => {
+  // A pipe's name has no backslash, no difference of case and at most 256 characters, the prefix included.
+  const address = `\\\\.\\pipe\\plex-reclaim-${encodeURIComponent(name).toLowerCase()}`;
+  if (address.length > PIPE_NAME_CHARACTERS) throw new SystemError("ENAMETOOLONG", "bind", name);
+  return (await somebodyAnswers(address)) ? null : heldBy(address, name);
+};
+
+/** sockaddr_un has 108 bytes for the name and its leading NUL byte. */
+const NAME_BYTES = 108;
+const PIPE_NAME_CHARACTERS = 256;
+/** All instances of a pipe may be taken for a moment; then somebody holds it, too. */
+const ANSWER_MS = 5_000;
+
+async function heldBy(address: string, name: string): Promise<{ release(): Promise<void> } | null> {
   // Who connects has no business here.
   const server = createServer((connection) => connection.on("error", ignore).destroy());
   try {
-    await listening(server, `\0plex-reclaim/${name}`);
+    await listening(server, address);
   } catch (error) {
     const refusal = narrowed(error, "bind", name);
     if (refusal.code === "EADDRINUSE") return null;
@@ -20,21 +45,30 @@ export const lock: World["lock"] = async (name) => {
   server.on("error", ignore);
   server.unref();
   return { release: () => closed(server) };
-};
-
-/** sockaddr_un has 108 bytes for the name and its leading NUL byte. */
-const NAME_BYTES = 108;
+}
 
 function listening(server: Server, address: string): Promise<void> {
-  // Cut to fit, two names could become one.
-  if (Buffer.byteLength(address) > NAME_BYTES)
-    throw new SystemError("ENAMETOOLONG", "bind", address.slice(1));
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen({ path: address, exclusive: true }, () => {
       server.off("error", reject);
       resolve();
     });
+  });
+}
+
+function somebodyAnswers(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const caller = connect({ path: address });
+    const answer = (there: boolean) => {
+      clearTimeout(timer);
+      caller.destroy();
+      resolve(there);
+    };
+    const timer = setTimeout(() => answer(true), ANSWER_MS);
+    caller.once("connect", () => answer(true));
+    // A refusal for any other reason than that there is nobody comes from somebody.
+    caller.on("error", (error) => answer(narrowed(error, "connect", address).code !== "ENOENT"));
   });
 }
 

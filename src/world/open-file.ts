@@ -1,37 +1,17 @@
-import {
-  type BigIntStats,
-  closeSync,
-  fchmodSync,
-  fchownSync,
-  fstatSync,
-  fsyncSync,
-  readSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fchmodSync, fchownSync, fstatSync, fsyncSync, readSync, writeSync } from "node:fs";
 import { attempt } from "./attempt.ts";
+import type { FileRules } from "./file-rules.ts";
 import { type FileStat, type OpenFile, SystemError } from "./world.ts";
 
-/**
- * An open file around a descriptor that it owns from now on; `path` is for messages only. `appends`: whether it
- * was opened with O_APPEND.
- */
-export function openFileOn(fd: number, path: string, appends = false): OpenFile {
-  return new DescriptorFile(fd, path, appends);
+export interface OpenedAs {
+  /** Whether it was opened with O_APPEND. */
+  readonly appends: boolean;
+  readonly rules: FileRules;
 }
 
-/** The part of a `stat` that we use, without losing bits of large numbers. */
-export function fileStat(stat: BigIntStats): FileStat {
-  return {
-    kind: stat.isFile() ? "file" : stat.isDirectory() ? "folder" : stat.isSymbolicLink() ? "link" : "other",
-    dev: String(stat.dev),
-    ino: String(stat.ino),
-    links: Number(stat.nlink),
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-    mode: Number(stat.mode & 0o7777n),
-    size: Number(stat.size),
-    mtimeNs: String(stat.mtimeNs),
-  };
+/** An open file around a descriptor that it owns from now on; `path` is for messages only. */
+export function openFileOn(fd: number, path: string, as: OpenedAs): OpenFile {
+  return new DescriptorFile(fd, path, as);
 }
 
 /**
@@ -81,17 +61,17 @@ const INTERRUPTIONS = 100;
 class DescriptorFile implements OpenFile {
   readonly fd: number;
   readonly #path: string;
-  readonly #appends: boolean;
+  readonly #as: OpenedAs;
   #open = true;
 
-  constructor(fd: number, path: string, appends: boolean) {
+  constructor(fd: number, path: string, as: OpenedAs) {
     this.fd = fd;
     this.#path = path;
-    this.#appends = appends;
+    this.#as = as;
   }
 
   async stat(): Promise<FileStat> {
-    return this.#call("fstat", (fd) => fileStat(fstatSync(fd, { bigint: true })));
+    return this.#call("fstat", (fd) => this.#as.rules.stat(fstatSync(fd, { bigint: true })));
   }
 
   async read(capBytes: number): Promise<Uint8Array> {
@@ -122,16 +102,16 @@ class DescriptorFile implements OpenFile {
 
   async append(bytes: Uint8Array): Promise<void> {
     // Written where the end was a moment ago, it could land on what somebody else has added since.
-    if (!this.#appends) throw new SystemError("EINVAL", "write", this.#path);
+    if (!this.#as.appends) throw new SystemError("EINVAL", "write", this.#path);
     this.#writeAll(bytes);
   }
 
   async chown(uid: number, gid: number): Promise<void> {
-    this.#call("fchown", (fd) => fchownSync(fd, uid, gid));
+    if (this.#as.rules.hasOwners) this.#call("fchown", (fd) => fchownSync(fd, uid, gid));
   }
 
   async chmod(mode: number): Promise<void> {
-    this.#call("fchmod", (fd) => fchmodSync(fd, mode));
+    if (this.#as.rules.hasOwners) this.#call("fchmod", (fd) => fchmodSync(fd, mode));
   }
 
   async sync(): Promise<void> {

@@ -1,33 +1,78 @@
 import { userInfo } from "node:os";
 import { ProblemError } from "../model/problem.ts";
 import { realFiles } from "./files.ts";
+import { platform } from "./platform.ts";
 import { linuxProcesses } from "./processes.ts";
-import type { Clock, World, WorldUser } from "./world.ts";
+import type { WindowsSystem } from "./windows-system.ts";
+import { type Clock, SystemError, type World, type WorldUser } from "./world.ts";
 
 /**
- * The world that is really there. The only place that asks which platform this is; what few commands need
- * (processes to run, requests, the lock) is loaded at its first use.
+ * The world that is really there, on whatever system we are.
  *
- * @throws ProblemError `UNSUPPORTED_PLATFORM` on anything but Linux
+ * @throws ProblemError `UNSUPPORTED_PLATFORM` on anything but Linux and Windows
+ */
+export async function openWorld(): Promise<World> {
+  if (platform() !== "win32") return realWorld();
+  // Loaded here and not with this file: the calls into Windows take their time.
+  const [{ windowsSystem }, { windowsRules }] = await Promise.all([
+    import("./windows/system.ts"),
+    import("./file-rules-windows.ts"),
+  ]);
+  return windowsWorld(windowsSystem(), realFiles("", windowsRules));
+}
+
+/**
+ * The world on Linux; what few commands need (processes to run, requests, the lock) is loaded at its first use.
+ *
+ * @throws ProblemError `UNSUPPORTED_PLATFORM` on anything else
  */
 export function realWorld(): World {
-  const platform = process.platform;
-  if (platform !== "linux") throw new ProblemError({ code: "UNSUPPORTED_PLATFORM", platform });
+  const here = platform();
+  if (here !== "linux") throw new ProblemError({ code: "UNSUPPORTED_PLATFORM", platform: here });
   const env = { ...process.env };
   return {
-    platform,
+    ...everywhere(env),
+    platform: here,
+    files: realFiles(),
+    processes: linuxProcesses(process.pid),
+    run: async (file, args, options) => (await import("./run.ts")).run(file, args, options),
+    lock: async (name) => (await import("./lock.ts")).lock(name),
+  };
+}
+
+function windowsWorld(windows: WindowsSystem, files: World["files"]): World {
+  const env = { ...process.env };
+  // A copy loses that there is no difference of case: in capitals every name is found.
+  for (const [name, value] of Object.entries(process.env)) env[name.toUpperCase()] = value;
+  return {
+    ...everywhere(env),
+    platform: "win32",
+    windows,
+    files,
+    processes: {
+      ownPid: process.pid,
+      // They are told by `windows.processes` here; an empty list would say that no server runs.
+      plexMediaServers: async () => {
+        throw new SystemError("ENOSYS", "readdir", "/proc");
+      },
+    },
+    run: async (file, args, options) =>
+      (await import("./run-on-windows.ts")).runOnWindows(file, args, options),
+    lock: async (name) => (await import("./lock.ts")).pipeLock(name),
+  };
+}
+
+/** What Node does alike on every system. */
+function everywhere(env: NodeJS.ProcessEnv): Pick<World, "user" | "env" | "clock" | "http" | "randomHex"> {
+  return {
     user: currentUser(env),
     env,
     clock: realClock,
-    files: realFiles(),
-    processes: linuxProcesses(process.pid),
     http: {
       local: async (request) => (await import("./http.ts")).realHttp(env).local(request),
       remote: async (request) => (await import("./http.ts")).realHttp(env).remote(request),
     },
     randomHex: (bytes) => process.getBuiltinModule("node:crypto").randomBytes(bytes).toString("hex"),
-    run: async (file, args, options) => (await import("./run.ts")).run(file, args, options),
-    lock: async (name) => (await import("./lock.ts")).lock(name),
   };
 }
 
@@ -47,7 +92,10 @@ const realClock: Clock = {
     }),
 };
 
-/** The account that we act as; a number without an entry in the user database gets names from what is known. */
+/**
+ * The account that we act as; a number without an entry in the user database gets names from what is known. Windows
+ * has no numbers: both are -1 there (`windows.self` knows who we are).
+ */
 function currentUser(env: NodeJS.ProcessEnv): WorldUser {
   try {
     const { uid, gid, username, homedir } = userInfo();

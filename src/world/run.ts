@@ -1,7 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-import type { Readable } from "node:stream";
 import { attempt, narrowed } from "./attempt.ts";
+import { collect, drained, type End, feed, ignore, letGo, UNKILLABLE_MS } from "./child.ts";
 import { type RunOptions, type RunResult, SystemError } from "./world.ts";
 
 /**
@@ -47,11 +47,7 @@ const FIXED_ENVIRONMENT = {
 };
 /** The last one is NixOS's, which has no programs in the others. */
 const SYSTEM_FOLDERS = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/run/current-system/sw/bin"];
-const OUTPUT_CAP_BYTES = 1024 * 1024;
 const GRACE_MS = 2_000;
-/** A process that the kernel cannot end now (stuck in a system call) is given up after this. */
-const UNKILLABLE_MS = 5_000;
-const DRAIN_MS = 250;
 
 function systemProgram(file: string): string {
   if (/[/\0]/.test(file)) return file;
@@ -69,32 +65,9 @@ function isExecutable(path: string): boolean {
   }
 }
 
-type End = Pick<RunResult, "status" | "signal" | "timedOut">;
-
 function stdioOf(options: RunOptions): StdioOptions {
   const input = options.stdin === undefined ? "ignore" : "pipe";
   return [input, "pipe", "pipe", ...(options.pass ?? []).map((file) => file.fd)];
-}
-
-/** Keeps the first part of a stream and reads the rest away, so that the writer never blocks. */
-function collect(stream: Readable | null): () => string {
-  const chunks: Buffer[] = [];
-  let room = OUTPUT_CAP_BYTES;
-  stream?.on("data", (chunk: Buffer) => {
-    if (room === 0) return;
-    const kept = chunk.subarray(0, room);
-    room -= kept.length;
-    chunks.push(kept);
-  });
-  stream?.on("error", ignore);
-  return () => Buffer.concat(chunks).toString("utf8");
-}
-
-function feed(child: ChildProcess, text: string | undefined): void {
-  if (text === undefined) return;
-  // A program need not read its input: a broken pipe is no failure of ours.
-  child.stdin?.on("error", ignore);
-  child.stdin?.end(text);
 }
 
 function ended(child: ChildProcess, program: string, timeoutMs: number): Promise<End> {
@@ -130,18 +103,6 @@ function killGroup(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
   }
 }
 
-/** Waits a moment for the last output; a background process may hold the pipes open for ever. */
-function drained(child: ChildProcess): Promise<void> {
-  if (allClosed(child)) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, DRAIN_MS);
-    child.once("close", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-}
-
 /**
  * A server that a user's command left behind still has our pipe as its output, and would die of it (SIGPIPE)
  * at its next line. A detached `cat` takes over our end and lives as long as the server does.
@@ -159,17 +120,4 @@ function keepDraining(child: ChildProcess): void {
     keeper.once("error", ignore);
     keeper.unref();
   }
-}
-
-function letGo(child: ChildProcess): void {
-  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
-  child.unref();
-}
-
-function allClosed(child: ChildProcess): boolean {
-  return [child.stdout, child.stderr].every((stream) => stream === null || stream.closed);
-}
-
-function ignore(): void {
-  // Named, so that each use reads as a decision.
 }

@@ -427,3 +427,25 @@ test("a relative path means the folder we are in, and nothing else later; - stay
     },
   });
 });
+
+describe("a registry key as the settings", () => {
+  test.each([
+    "HKEY_USERS\\S-1-5-21-1-2-3-1001\\Software\\Plex, Inc.\\Plex Media Server",
+    "HKEY_CURRENT_USER\\Software\\Plex, Inc.\\Plex Media Server",
+    "HKCU\\Software\\x",
+    "hklm\\Software\\x",
+    "HKU\\.DEFAULT",
+    "HKEY_USERS",
+    "Computer\\HKEY_USERS\\S-1-5-18",
+    "Компьютер\\HKEY_USERS\\S-1-5-18",
+  ])("%s is no path, and stays as it is typed", (settings) => {
+    expect(parse(["status", "--settings", settings], {})).toMatchObject({ options: { settings } });
+    expect(parse(["status"], { PLEX_RECLAIM_SETTINGS: settings })).toMatchObject({ options: { settings } });
+  });
+
+  test.each(["HKEY", "HKCUX\\x", "./HKCU\\x", "C:\\HKCU\\x", "a\\b\\HKCU\\x"])("%s is a path", (settings) => {
+    expect(parse(["status", "--settings", settings], {})).toMatchObject({
+      options: { settings: join(process.cwd(), settings) },
+    });
+  });
+});

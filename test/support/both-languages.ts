@@ -17,11 +17,11 @@ export interface Ending {
  * must, and each text is in one language. Answers the JSON. `args` may be made anew for each. What was shown in words
  * before, in the same file of tests, is not shown again.
  */
-export async function inBothLanguages(
-  stage: Stage,
+export async function inBothLanguages<Options = CallOptions>(
+  stage: Caller<Options>,
   args: readonly string[] | (() => Promise<readonly string[]>),
   ending: Ending,
-  options: CallOptions = {},
+  options?: Options,
 ): Promise<Ended> {
   const fresh = async () => (typeof args === "function" ? await args() : args);
   const json = await stage.json(await fresh(), options);
@@ -33,6 +33,12 @@ export async function inBothLanguages(
     demandText(await stage.run([...(await fresh()), "--lang", language], options), ending, language);
   }
   return json;
+}
+
+/** Whoever can run the program. */
+export interface Caller<Options> {
+  run(args: readonly string[], options?: Options): Promise<Ended>;
+  json(args: readonly string[], options?: Options): Promise<Ended>;
 }
 
 const shown = new Set<string>();
@@ -111,7 +117,8 @@ export function unnamed(stage: Stage, ended: Ended): unknown[] {
   });
 }
 
-function demandText(ended: Ended, ending: Ending, language: Language): void {
+/** Throws when a text for people does not end as it must, in its language, with all that belongs to a failure. */
+export function demandText(ended: Ended, ending: Ending, language: Language): void {
   demandEnd(ended, ending.exitCode);
   const { stdout, stderr } = ended;
   demandLanguage(stdout + stderr, language);

@@ -361,6 +361,15 @@ export function twinsOf(server: LockedOutServer, stateDirectory: string, plexTvU
   };
 }
 
+/** The lines of `--json`; none of any other text. */
+export function jsonLines(stdout: string): JsonLine[] {
+  if (!stdout.startsWith('{"schema"')) return [];
+  return stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as JsonLine);
+}
+
 /** Whether what only root can set up can be: a check of CI must not do without it. */
 export function isRoot(): boolean {
   if (process.getuid?.() === 0) return true;
@@ -413,11 +422,3 @@ const PLAIN = {
   NODE_COMPILE_CACHE: join(PROJECT, "node_modules", ".cache", "scenarios"),
 };
 const DEADLINE_MS = 60_000;
-
-function jsonLines(stdout: string): JsonLine[] {
-  if (!stdout.startsWith('{"schema"')) return [];
-  return stdout
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as JsonLine);
-}

@@ -1,7 +1,7 @@
 import { userInfo } from "node:os";
 import { expect, onTestFinished, test } from "vitest";
 import { ProblemError } from "../../src/model/problem.ts";
-import { realWorld } from "../../src/world/real.ts";
+import { openWorld, realWorld } from "../../src/world/real.ts";
 
 test("the real world knows who and where we are", async () => {
   const world = realWorld();
@@ -38,16 +38,28 @@ test("a sleep ends at once when it is called off", async () => {
   expect(Math.abs(clock.now() - Date.now())).toBeLessThan(60_000);
 });
 
-test.each(["darwin", "win32", "freebsd"])("the platform %s is refused by its name", (platform) => {
+test("the world of this system is opened by whatever system it is", async () => {
+  const world = await openWorld();
+  expect(world.platform).toBe("linux");
+  expect(world.windows).toBeUndefined();
+});
+
+function playing(platform: string): void {
   const real = process.platform;
   onTestFinished(() => {
     Object.defineProperty(process, "platform", { value: real });
   });
   Object.defineProperty(process, "platform", { value: platform });
+}
+
+test.each(["darwin", "win32", "freebsd"])("the platform %s has no world like Linux's", (platform) => {
+  playing(platform);
   expect(() => realWorld()).toThrow(ProblemError);
-  try {
-    realWorld();
-  } catch (error) {
-    expect((error as ProblemError).problem).toEqual({ code: "UNSUPPORTED_PLATFORM", platform });
-  }
+});
+
+test.each(["darwin", "freebsd"])("the platform %s is refused by its name", async (platform) => {
+  playing(platform);
+  const error = await openWorld().catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ProblemError);
+  expect((error as ProblemError).problem).toEqual({ code: "UNSUPPORTED_PLATFORM", platform });
 });
