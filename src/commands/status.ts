@@ -52,12 +52,13 @@ async function report(
 ): Promise<ServerReport> {
   const { server, processes } = found;
   const running = processes === "unknown" ? "unknown" : processes.length > 0;
-  const base: Pick<ServerReport, "id" | "running" | "settings" | "install" | "service"> = {
+  const base: Pick<ServerReport, "id" | "running" | "settings" | "install" | "service" | "runsAs"> = {
     id: server.id,
     running,
     settings: server.settingsPath,
     install: server.install,
     service: serviceName(server),
+    ...(server.account !== undefined && "sid" in server.account ? { runsAs: server.account.name } : {}),
   };
   try {
     for (const what of await surroundings(session.world, server)) say(session, what);

@@ -133,6 +133,8 @@ export interface ServerReport {
   readonly settings: string;
   readonly install: string;
   readonly service: string;
+  /** The Windows account whose server it is. */
+  readonly runsAs?: string;
   /** User name as the settings have it; null when signed out. */
   readonly account: string | null;
   readonly friendlyName: string | null;

@@ -22,6 +22,8 @@ export type Problem =
   | { readonly code: "NEEDS_PRIVILEGE"; readonly path: string; readonly line: string }
   | { readonly code: "UNSUPPORTED_PLATFORM"; readonly platform: string }
   | { readonly code: "DEMO_NOT_HERE"; readonly platform: string }
+  /** The package with the native calls was not installed along, or does not fit this Node. */
+  | { readonly code: "NATIVE_PART_MISSING"; readonly part: string; readonly reason: string }
   | { readonly code: "NOT_LOCKED_OUT" }
   | { readonly code: "LOCKED_OUT_NEEDS_RESET" }
   | { readonly code: "IDENTITY_LOST"; readonly path: string; readonly reason: IdentityLostReason }

@@ -76,6 +76,7 @@ function serverBlock(words: Words, server: ServerReport, out: Appearance): strin
   lines.push(words.say(`status.running.${server.running}`));
   lines.push(say("status.install", { install: worded(words, "", "install", server.install) }));
   lines.push(say("status.service", { service: worded(words, "", "service", server.service) }));
+  if (server.runsAs !== undefined) lines.push(say("status.runs-as", { name: server.runsAs }));
   if (server.account !== null) lines.push(say("status.account", { account: server.account }));
   if (server.friendlyName !== null) lines.push(say("status.name", { name: server.friendlyName }));
   if (server.line !== undefined) lines.push(say("status.see-more", { line: server.line }));
