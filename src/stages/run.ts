@@ -33,7 +33,7 @@ export interface Change {
   target(now: StoredImage | null, credentials: NewCredentials | null): Promise<Wanted>;
 }
 
-export interface Wanted {
+interface Wanted {
   readonly image: Image;
   readonly metadata?: FileMetadata | null;
 }

@@ -8,8 +8,8 @@ import { dwordValue, MemoryRegistry, textValue } from "./memory-registry.ts";
 import type { SettingsHome, SimulatedMachine } from "./simulated-world.ts";
 
 /** The account whose server it is, and as whom we run. */
-export const OWN_SID = "S-1-5-21-1-2-3-1001";
-export const REGISTRY_KEY = `HKEY_USERS\\${OWN_SID}\\Software\\Plex, Inc.\\Plex Media Server`;
+const OWN_SID = "S-1-5-21-1-2-3-1001";
+const REGISTRY_KEY = `HKEY_USERS\\${OWN_SID}\\Software\\Plex, Inc.\\Plex Media Server`;
 
 const INSTALL_FOLDER = "C:\\Program Files\\Plex\\Plex Media Server";
 const EXECUTABLE = `${INSTALL_FOLDER}\\Plex Media Server.exe`;
