@@ -1,3 +1,4 @@
+import { markedText } from "../model/marked-text.ts";
 import { type ClaimCodeSource, ProblemError } from "../model/problem.ts";
 import type { Secret } from "../model/secret.ts";
 import { parseClaimCode } from "../plex/claim-code.ts";
@@ -46,7 +47,8 @@ async function fromFile(session: Session, path: string): Promise<string> {
     if (kind === "file" && (mode & 0o077) !== 0) {
       say(session, { code: "CLAIM_CODE_FILE_READABLE_BY_OTHERS", path });
     }
-    return new TextDecoder().decode(await files.read(path, CAP_BYTES));
+    const text = markedText();
+    return text.add(await files.read(path, CAP_BYTES)) + text.end();
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     throw new ProblemError({ code: "CLAIM_CODE_UNREADABLE", path, reason: error.code }, { cause: error });

@@ -95,7 +95,7 @@ export async function createBackup(
     await state.backups.rename(unfinished, id);
     await state.backups.sync();
   } catch (error) {
-    await removeUnfinished(state, unfinished).catch(() => undefined);
+    await removeFolder(state, unfinished).catch(() => undefined);
     if (error instanceof SystemError) throw failed(state, id, error.code, error);
     throw error;
   }
@@ -138,13 +138,16 @@ export async function readBackup(state: StateDirectory, id: string): Promise<Bac
 /** Throws `BACKUP_NOT_FOUND`. Cut off in the middle, it leaves the backup whole, or none. */
 export async function deleteBackup(state: StateDirectory, id: string): Promise<void> {
   const folder = await openBackup(state, id);
+  // On Windows a folder is reached by its name: one that was opened under the old name leads nowhere any more.
+  await release(() => folder.close());
   const gone = `.${id}.gone`;
   await state.backups.rename(id, gone);
   await state.backups.sync();
-  await removeFolder(state, gone, folder);
+  await removeFolder(state, gone);
 }
 
-async function removeFolder(state: StateDirectory, name: string, folder: Folder): Promise<void> {
+async function removeFolder(state: StateDirectory, name: string): Promise<void> {
+  const folder = await state.backups.openFolder(name);
   try {
     for (const file of await folder.list()) await removeIfThere(folder, file);
   } finally {
@@ -182,8 +185,7 @@ export async function tidyBackups(
 async function removeUnfinished(state: StateDirectory, before: string): Promise<void> {
   for (const name of await state.backups.list()) {
     const [, id] = UNFINISHED.exec(name) ?? [];
-    if (id !== undefined && id < before)
-      await removeFolder(state, name, await state.backups.openFolder(name));
+    if (id !== undefined && id < before) await removeFolder(state, name);
   }
 }
 
@@ -248,5 +250,5 @@ function damagedBackup(id: string, reason: string): ProblemError {
 }
 
 function failed(state: StateDirectory, id: string, reason: string, cause: unknown): ProblemError {
-  return new ProblemError({ code: "BACKUP_FAILED", path: `${state.path}/backups/${id}`, reason }, { cause });
+  return new ProblemError({ code: "BACKUP_FAILED", path: backupFolder(state, id), reason }, { cause });
 }

@@ -1,5 +1,6 @@
 import type { Aftermath, ByHand, Problem } from "../model/problem.ts";
 import { shellWord } from "../model/shell-word.ts";
+import { windowsWord } from "../model/windows-word.ts";
 import { sayCoded } from "./coded.ts";
 import type { Words } from "./words.ts";
 
@@ -40,10 +41,18 @@ function stateText(words: Words, aftermath: Aftermath): string {
   }
 }
 
+/** A path with a drive, or of a share, is one of Windows. */
+function copyLine(from: string, to: string): string {
+  const isWindows = /^(?:[A-Za-z]:\\|\\\\)/.test(from);
+  return isWindows
+    ? `copy /y ${windowsWord(from)} ${windowsWord(to)}`
+    : `cp -- ${shellWord(from)} ${shellWord(to)}`;
+}
+
 function byHandText(words: Words, step: ByHand): string {
   if (step.do === "start" || step.do === "undo") return words.say(`by-hand.${step.do}`, { line: step.line });
   if (step.do === "start-as-usual") return words.say("by-hand.start-as-usual");
   const { from, to } = step;
-  if (step.do === "import") return words.say("by-hand.import", { to, fromWindows: `"${from}"` });
-  return words.say("by-hand.copy", { from, to, copyLine: `cp -- ${shellWord(from)} ${shellWord(to)}` });
+  if (step.do === "import") return words.say("by-hand.import", { to, fromWindows: windowsWord(from) });
+  return words.say("by-hand.copy", { from, to, copyLine: copyLine(from, to) });
 }

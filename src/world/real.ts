@@ -9,7 +9,7 @@ import { type Clock, SystemError, type World, type WorldUser } from "./world.ts"
 /**
  * The world that is really there, on whatever system we are.
  *
- * @throws ProblemError `UNSUPPORTED_PLATFORM` on anything but Linux and Windows
+ * @throws ProblemError `UNSUPPORTED_PLATFORM` on anything but Linux and Windows; `NATIVE_PART_MISSING`
  */
 export async function openWorld(): Promise<World> {
   if (platform() !== "win32") return realWorld();
@@ -18,7 +18,21 @@ export async function openWorld(): Promise<World> {
     import("./windows/system.ts"),
     import("./file-rules-windows.ts"),
   ]);
-  return windowsWorld(windowsSystem(), realFiles("", windowsRules));
+  return windowsWorld(loaded(windowsSystem), realFiles("", windowsRules));
+}
+
+/** The native part is an optional package: it may not have been installed along. */
+function loaded(make: () => WindowsSystem): WindowsSystem {
+  try {
+    const windows = make();
+    // The first call loads it.
+    if (windows.self.sid === "") throw new SystemError("ENOENT", "load", "token");
+    return windows;
+  } catch (error) {
+    if (!(error instanceof SystemError && error.call === "load")) throw error;
+    const { path: part, code: reason } = error;
+    throw new ProblemError({ code: "NATIVE_PART_MISSING", part, reason }, { cause: error });
+  }
 }
 
 /**

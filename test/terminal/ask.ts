@@ -19,3 +19,5 @@ const answer = kind === "hidden" ? await terminal.hidden(question) : await termi
 const shown =
   typeof answer === "object" && answer !== null ? `secret of ${answer.reveal().length}` : String(answer);
 process.stdout.write(`\n<${terminal.interactive} ${shown}>\n`);
+// As the program does: a terminal that was opened for the answer would keep it alive.
+process.exit();
