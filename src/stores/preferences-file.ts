@@ -127,6 +127,10 @@ class PreferencesFile implements SettingsStore {
     return false;
   }
 
+  withoutParts(standing: Image): Image {
+    return standing;
+  }
+
   async write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void> {
     const carried = await replaceFile(this.#world, this.#place, {
       expected: expected?.bytes ?? null,

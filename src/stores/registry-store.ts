@@ -16,6 +16,7 @@ import {
   partsOf,
   type RegistryOperation,
   sameValues,
+  withoutParts,
 } from "./registry-operations.ts";
 import { differingOthers, editValues, isEditOf, settingsOfValues } from "./registry-settings.ts";
 import { asNotReadable, asWriteFailed, ReadBackError } from "./replacement-errors.ts";
@@ -110,9 +111,14 @@ class RegistryStore implements SettingsStore {
     return partsOf(operationsBetween(from === null ? [] : this.#valuesOf(from), this.#valuesOf(to)));
   }
 
-  isHalfWritten(standing: Image, from: Image, parts: readonly WritePart[]): boolean {
-    const [now, before] = [this.#valuesOrNull(standing), this.#valuesOrNull(from)];
+  isHalfWritten(standing: Image, from: Image | null, parts: readonly WritePart[]): boolean {
+    const [now, before] = [this.#valuesOrNull(standing), from === null ? [] : this.#valuesOrNull(from)];
     return now !== null && before !== null && isMixed(now, before, parts);
+  }
+
+  withoutParts(standing: Image, from: Image | null, parts: readonly WritePart[]): Image {
+    const before = from === null ? [] : this.#valuesOf(from);
+    return this.#imageOf(withoutParts(this.#valuesOf(standing), before, parts));
   }
 
   async write(expected: Image | null, image: Image): Promise<void> {
