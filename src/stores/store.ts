@@ -55,6 +55,10 @@ export interface SettingsStore {
    * that fails too (`WRITE_FAILED` all the same) or the process dies, `isHalfWritten` knows what stands there.
    */
   write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void>;
+  /**
+   * Before the server starts: that nothing of ours is in its way. Throws `HIVE_UNAVAILABLE`: then it must not be started.
+   */
+  letGo(): Promise<void>;
   close(): Promise<void>;
 }
 

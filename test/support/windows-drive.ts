@@ -65,9 +65,10 @@ export function windowsDrive(
       return found;
     },
   };
-  const windows = new Proxy({ self: me, folders: onlyFolders } as unknown as WindowsSystem, {
+  const machine = { systemFolder: "C:\\Windows\\system32", programData: "E:\\ProgramData" };
+  const windows = new Proxy({ self: me, machine, folders: onlyFolders } as unknown as WindowsSystem, {
     get: (target, name) => {
-      if (name === "self" || name === "folders") return target[name];
+      if (name === "self" || name === "machine" || name === "folders") return target[name];
       throw new Error(`nobody plays ${String(name)} here`);
     },
   });
