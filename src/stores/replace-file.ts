@@ -1,6 +1,11 @@
 import { type OpenFile, SystemError, type World } from "../world/world.ts";
 import { carryMetadata, setOwnerAndMode } from "./carry-metadata.ts";
-import { carryAccess, demandReplaceable, putInPlace, type WindowsReplacement } from "./replace-on-windows.ts";
+import {
+  carryAccess,
+  putInPlace,
+  requireReplaceable,
+  type WindowsReplacement,
+} from "./replace-on-windows.ts";
 import { asNotWritable, asWriteFailed, LeftoverError, ReadBackError } from "./replacement-errors.ts";
 import type { FileMetadata } from "./store.ts";
 import {
@@ -85,7 +90,7 @@ export async function rehearseReplacement(
 ): Promise<Carried> {
   try {
     return await withTarget(world, place, async (old) => {
-      if (old !== null) await requireReplaceable(world, place, old);
+      if (old !== null) await requireCanBeReplaced(world, place, old);
       // Letters and digits at random: a compressing file system cannot make them much smaller than settings.
       const bytes = Buffer.from(world.randomHex(Math.ceil(sizeBytes / 2)), "latin1").subarray(0, sizeBytes);
       const rehearsed = { expected: null, bytes, metadataOfNew };
@@ -280,9 +285,9 @@ async function mountOf(world: ReplaceWorld, file: OpenFile): Promise<string | nu
   }
 }
 
-async function requireReplaceable(world: ReplaceWorld, place: TargetPlace, old: Target): Promise<void> {
+async function requireCanBeReplaced(world: ReplaceWorld, place: TargetPlace, old: Target): Promise<void> {
   const windows = onWindows(world, place);
-  await (windows === null ? requireOpensForWriting(place) : demandReplaceable(windows, old));
+  await (windows === null ? requireOpensForWriting(place) : requireReplaceable(windows, old));
 }
 
 /**

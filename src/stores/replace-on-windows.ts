@@ -32,8 +32,58 @@ export async function carryAccess(
     throw new ProblemError({ code: "METADATA_NOT_KEPT", path: place.path, what: lost.join(", ") });
 }
 
-/** Throws what would keep the file from being replaced: `EPERM` (marked read-only), `EACCES`, `EBUSY`. */
-export async function demandReplaceable({ folders, place }: WindowsReplacement, old: Target): Promise<void> {
+/**
+ * Throws what keeps the file from being replaced: `SETTINGS_CHANGED_MEANWHILE` when it is another one, or `SystemError`:
+ * `EPERM` (marked read-only), `EACCES`, `EBUSY` when somebody holds it and does not let go.
+ */
+export async function requireReplaceable(replacement: WindowsReplacement, old: Target): Promise<void> {
+  await patiently(replacement, () => demandReplaceable(replacement, old));
+}
+
+/**
+ * Puts the new file in the place of the old one, or where nothing stood. A file that anybody holds cannot be replaced,
+ * ours included, so the old one is closed first. Who else holds it (a scanner) is waited for, a counted number of times,
+ * and `look` looks again each time: they may have changed it.
+ *
+ * Throws what `look` throws, and as `requireReplaceable`.
+ */
+export async function putInPlace(
+  replacement: WindowsReplacement,
+  old: Target | null,
+  temporary: { readonly name: string; readonly file: OpenFile },
+  look: () => Promise<void>,
+): Promise<void> {
+  const { folders, place } = replacement;
+  await closeQuietly(old?.file ?? null);
+  await patiently(replacement, async () => {
+    if (old !== null) await demandReplaceable(replacement, old);
+    const ours = known(place, temporary.name, await temporary.file.stat());
+    await look();
+    try {
+      await folders.rename(ours, place.path, old !== null);
+    } catch (error) {
+      if (error instanceof SystemError && error.code === "EEXIST") throw changedMeanwhile(place.path);
+      throw error;
+    }
+  });
+}
+
+const IN_USE_WAIT_MS = 100;
+const IN_USE_WAITS = 30;
+
+async function patiently({ clock }: WindowsReplacement, body: () => Promise<void>): Promise<void> {
+  for (let waits = 0; ; waits += 1) {
+    try {
+      return await body();
+    } catch (error) {
+      const inUse = error instanceof SystemError && error.code === "EBUSY";
+      if (!inUse || waits === IN_USE_WAITS) throw error;
+    }
+    await clock.sleep(IN_USE_WAIT_MS);
+  }
+}
+
+async function demandReplaceable({ folders, place }: WindowsReplacement, old: Target): Promise<void> {
   try {
     await folders.demandReplaceable(known(place, place.name, old.stat));
   } catch (error) {
@@ -42,39 +92,6 @@ export async function demandReplaceable({ folders, place }: WindowsReplacement, 
     throw error;
   }
 }
-
-/**
- * Puts the new file in the place of the old one, or where nothing stood. A file that anybody holds cannot be replaced,
- * ours included, so the old one is closed first. Who else holds it (a scanner) is waited for, a counted number of times,
- * and `look` looks again each time: they may have changed it.
- *
- * Throws what `look` throws, `SETTINGS_CHANGED_MEANWHILE`, or `SystemError`: `EBUSY` when they do not let go.
- */
-export async function putInPlace(
-  replacement: WindowsReplacement,
-  old: Target | null,
-  temporary: { readonly name: string; readonly file: OpenFile },
-  look: () => Promise<void>,
-): Promise<void> {
-  const { folders, clock, place } = replacement;
-  await closeQuietly(old?.file ?? null);
-  for (let waits = 0; ; waits += 1) {
-    try {
-      if (old !== null) await demandReplaceable(replacement, old);
-      const ours = known(place, temporary.name, await temporary.file.stat());
-      await look();
-      return await folders.rename(ours, place.path, old !== null);
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      if (error.code === "EEXIST") throw changedMeanwhile(place.path);
-      if (error.code !== "EBUSY" || waits === IN_USE_WAITS) throw error;
-    }
-    await clock.sleep(IN_USE_WAIT_MS);
-  }
-}
-
-const IN_USE_WAIT_MS = 100;
-const IN_USE_WAITS = 30;
 
 async function whatDiffers(
   folders: FolderAccess,

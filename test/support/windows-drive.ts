@@ -5,7 +5,7 @@ import type { WindowsSelf, WindowsSystem } from "../../src/world/windows-system.
 import { type Folder, SystemError, type World } from "../../src/world/world.ts";
 
 /** Whose a folder is, and who may enter it. */
-export type Access = Awaited<ReturnType<WindowsSystem["folders"]["accessOf"]>>;
+type Access = Awaited<ReturnType<WindowsSystem["folders"]["accessOf"]>>;
 
 export interface WindowsDrive {
   readonly world: Pick<World, "files" | "user" | "env" | "clock" | "randomHex"> & {

@@ -1,7 +1,8 @@
 import { win32 } from "node:path";
 import type { FolderAccess, WindowsSelf } from "../windows-system.ts";
+import { copyAccess } from "./copy-access.ts";
 import { refusal } from "./errors.ts";
-import { copyAccess, demandReplaceable, rename } from "./file-access.ts";
+import { demandReplaceable, rename } from "./known-file.ts";
 import { copyOf, demand, type Handle, systemLibrary, wide } from "./native.ts";
 import { allowedSids } from "./sid.ts";
 import { sidTextAt } from "./token.ts";
