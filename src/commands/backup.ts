@@ -64,22 +64,25 @@ export async function backupVerify(
   });
 }
 
-/** A backup of the settings as they are now; the server goes on running. */
+/** A backup of the settings as they are now; the server goes on running. Never one of a change that is under way. */
 export async function backupCreate(session: Session, options: TargetOptions): Promise<Ending> {
   const server = await locateOne(session, options);
   return withTarget(session, server, { readOnly: false }, (target) =>
-    withState(session, options, async (state) => {
-      const stored = await target.store.readImage();
-      if (stored === null) throw new ProblemError({ code: "SETTINGS_MISSING", path: target.store.location });
-      const manifest = await step(session.context, "back-up", () =>
-        backUp(session.context, state, target, stored, null),
-      );
-      return ending("OK", {
-        backup: manifest.id,
-        server: server.id,
-        backups: [await report(state, manifest)],
-      });
-    }),
+    alone(session, target, { dryRun: false }, () =>
+      withState(session, options, async (state) => {
+        const stored = await target.store.readImage();
+        if (stored === null)
+          throw new ProblemError({ code: "SETTINGS_MISSING", path: target.store.location });
+        const manifest = await step(session.context, "back-up", () =>
+          backUp(session.context, state, target, stored, null),
+        );
+        return ending("OK", {
+          backup: manifest.id,
+          server: server.id,
+          backups: [await report(state, manifest)],
+        });
+      }),
+    ),
   );
 }
 

@@ -57,16 +57,12 @@ export async function alone<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (options.dryRun) return work();
-  const { windows, clock } = session.world;
-  if (windows !== undefined && target.store.kind === "registry") {
-    // What an earlier run that died had loaded, and what keeps that account from signing in.
-    await (await import("../stores/hive.ts")).unloadLeftOver(windows, { clock });
-  }
-  // What this account may not read it may not change either: that is said before anything is made for it.
-  await target.store.readImage();
   const lock = await session.world.lock(target.store.lockName);
   if (lock === null) throw new ProblemError({ code: "RUN_IN_PROGRESS" });
   try {
+    // What this account may not read it may not change either: that is said before anything is made for it. A hive that
+    // an earlier run has left loaded goes by this as well, and so under the lock: another run may be at work in it.
+    await target.store.readImage();
     return await work();
   } finally {
     await release(() => lock.release());

@@ -12,8 +12,19 @@ export function isNoPath(value: string): boolean {
   return value === STANDARD_INPUT || REGISTRY_KEY.test(value);
 }
 
+/**
+ * The value so that it means the same to every account: another one may act on a line that we print, and its own key
+ * would then be meant by `HKCU`.
+ */
+export function forEveryAccount(value: string, ownSid: string): string {
+  return value.replace(OWN_KEYS, () => `HKEY_USERS\\${ownSid}`);
+}
+
 /** Its root in full or as `reg` abbreviates it; the editor copies a key with the computer's name before it. */
 const REGISTRY_KEY = /^(?:[^\\/:]+\\)?(?:HKEY_[A-Z_]+|HKU|HKCU|HKLM)(?:\\|$)/i;
+
+/** With the word that the editor puts before it: that is of no account. */
+const OWN_KEYS = /^(?:(?!HK)[^\\/:]+\\(?=HKEY_))?(?:HKEY_CURRENT_USER|HKCU)(?=\\|$)/i;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

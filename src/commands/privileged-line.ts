@@ -1,9 +1,10 @@
 import { shellWord } from "../model/shell-word.ts";
 import { stateDirectoryPath } from "../state/state-directory.ts";
+import type { WindowsSystem } from "../world/windows-system.ts";
 import type { World } from "../world/world.ts";
 import { looksLikeCode } from "./code-in-argument.ts";
 import type { TargetOptions } from "./invocation.ts";
-import type { Environment } from "./option-values.ts";
+import { type Environment, forEveryAccount } from "./option-values.ts";
 import { OPTIONS, twinOf } from "./options.ts";
 import { elevatedLine, typedLine, wordsForElsewhere } from "./windows-lines.ts";
 
@@ -24,9 +25,12 @@ export interface Program {
  *
  * On Windows it opens an administrator's window. That has no standard input of ours: a code that was in `PLEX_CLAIM`
  * is asked for there.
+ * Whoever consents may be another account than ours: the line names what is ours so that it stays ours.
  */
-export function privilegedLine(program: Program, env: Environment): string {
-  if (program.windows !== undefined) return elevated(program, env, program.windows.folder);
+export function privilegedLine(program: Program, { env, windows }: Pick<World, "env" | "windows">): string {
+  if (program.windows !== undefined && windows !== undefined) {
+    return elevated(program, env, windows, program.windows.folder);
+  }
   const twins = HANDED_OVER.flatMap((name) => {
     const value = env[name];
     return value === undefined || looksLikeCode(value) ? [] : [`${name}=${value}`];
@@ -36,13 +40,13 @@ export function privilegedLine(program: Program, env: Environment): string {
   return needsCodeAgain(program, env) ? `printf %s "$PLEX_CLAIM" | ${line} --claim-code-file -` : line;
 }
 
-function elevated(program: Program, env: Environment, folder: string): string {
-  const words = wordsForElsewhere(program.args, env, folder);
+function elevated(program: Program, env: Environment, windows: WindowsSystem, folder: string): string {
+  const words = wordsForElsewhere(program.args, env, { folder, sid: windows.self.sid });
   // At a terminal, standard input is a person who is asked for it.
   const code = needsCodeAgain(program, env) ? ["--claim-code-file", "-"] : [];
   const url = env[PLEXTV_URL] ?? "";
   const settings = /^[\w:/.[\]-]+$/.test(url) ? { [PLEXTV_URL]: url } : {};
-  return elevatedLine([...program.command, ...words, ...code], env, settings);
+  return elevatedLine([...program.command, ...words, ...code], windows.machine.systemFolder, settings);
 }
 
 /** Whether the code is in the environment alone, which whoever acts for us will not have. */
@@ -75,13 +79,13 @@ export function ownLine(
   options: Pick<TargetOptions, PlaceName>,
   argument?: string,
 ): string {
-  const places = command === "claim" ? givenPlaces(options) : stateDirectoryInUse(world, options.stateDir);
+  const places =
+    command === "claim" ? givenPlaces(world, options) : stateDirectoryInUse(world, options.stateDir);
   const words = [command, ...(argument === undefined ? [] : [argument]), ...places];
-  if (program.windows !== undefined) {
-    const { self } = world.windows ?? {};
-    const byConsent = self?.elevated === true && self.split;
-    return byConsent
-      ? elevatedLine([...program.command, ...words], world.env)
+  if (program.windows !== undefined && world.windows !== undefined) {
+    const { self, machine } = world.windows;
+    return self.elevated && self.split
+      ? elevatedLine([...program.command, ...words], machine.systemFolder)
       : typedLine(program.command, words);
   }
   // Root by way of sudo: the line is typed in the shell of the person, who is not root there.
@@ -92,10 +96,14 @@ export function ownLine(
 
 type OwnWorld = Pick<World, "user" | "env" | "windows">;
 
-function givenPlaces(options: Pick<TargetOptions, PlaceName>): string[] {
+function givenPlaces({ windows }: OwnWorld, options: Pick<TargetOptions, PlaceName>): string[] {
   return PLACES.flatMap(([name, option]) => {
     const value = options[name];
-    return value === undefined ? [] : [option, value];
+    if (value === undefined) return [];
+    return [
+      option,
+      name === "settings" && windows !== undefined ? forEveryAccount(value, windows.self.sid) : value,
+    ];
   });
 }
 

@@ -69,7 +69,7 @@ export async function withExistingState<T>(
 /** Fills in the line to type where a problem says that this account may not do it. */
 export function withPrivilegedLine(session: Session, problem: Problem): Problem {
   if (problem.code !== "NEEDS_PRIVILEGE" || problem.line !== "") return problem;
-  return { ...problem, line: privilegedLine(session.program, session.world.env) };
+  return { ...problem, line: privilegedLine(session.program, session.world) };
 }
 
 /** A change needs a yes: from a person at a terminal, or from `--yes`. */

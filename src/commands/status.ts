@@ -19,7 +19,7 @@ import { plexTvOf, type Session, say, withExistingState } from "./session.ts";
 /** Every server found, what state it is in and why. Changes nothing; none found is an empty list and no failure. */
 export async function status(session: Session, options: TargetOptions): Promise<Ending> {
   const found = await locateAll(session, options);
-  const line = privilegedLine(session.program, session.world.env);
+  const line = privilegedLine(session.program, session.world);
   for (const path of found.unseen) say(session, { code: "SERVER_UNREADABLE", path, line });
   const wanted = found.servers.filter(
     ({ server }) => options.server === undefined || server.id === options.server,
@@ -115,7 +115,7 @@ function unreadable(
       return {
         state: "unknown",
         reason: "NEEDS_PRIVILEGE",
-        line: privilegedLine(session.program, session.world.env),
+        line: privilegedLine(session.program, session.world),
       };
     case "SYSTEM_CALL_FAILED":
       return { state: "unknown", reason: "SETTINGS_UNREADABLE", detail: problem.reason };

@@ -1,7 +1,7 @@
 import { win32 } from "node:path";
 import { windowsLine, windowsWord } from "../model/windows-word.ts";
 import { looksLikeCode } from "./code-in-argument.ts";
-import { type Environment, isNoPath } from "./option-values.ts";
+import { type Environment, forEveryAccount, isNoPath } from "./option-values.ts";
 import { commandSpec, type OptionName, optionSpec, optionsOf, twinOf } from "./options.ts";
 import { readArguments } from "./read-arguments.ts";
 
@@ -9,17 +9,18 @@ import { readArguments } from "./read-arguments.ts";
  * A line that runs the words with an administrator's rights, in a `cmd` window of its own that stays open. It may be
  * typed into `cmd` and into PowerShell: between its quotation marks stands nothing that means something to either.
  *
- * `before` are settings of the environment that the words need: names and values of plain characters.
+ * `systemFolder` has the shell: no name that a PATH leads anywhere, and no variable, stands for what is given those
+ * rights. `before` are settings of the environment that the words need: names and values of plain characters.
  */
 export function elevatedLine(
   words: readonly string[],
-  env: Environment,
+  systemFolder: string,
   before: Readonly<Record<string, string>> = {},
 ): string {
   const settings = Object.entries(before).map(([name, value]) => `set "${name}=${value}"&& `);
   // With `/s`, `cmd` takes away the first and the last quotation mark and leaves those between as they are.
   const call = `/d /v:off /s /k "${settings.join("")}${windowsLine(words)}"`;
-  const script = `Start-Process -Verb RunAs ${powershellText(commandShell(env))} ${powershellText(call)}`;
+  const script = `Start-Process -Verb RunAs ${powershellText(win32.join(systemFolder, "cmd.exe"))} ${powershellText(call)}`;
   return `powershell -NoProfile -Command "${script}"`;
 }
 
@@ -36,11 +37,12 @@ export function typedLine(command: readonly string[], words: readonly string[]):
 }
 
 /**
- * The words of this call as an elevated window needs them. It begins in another folder and with another environment,
- * so that relative paths are made whole, and options that came from the environment stand as options; those only
- * that the command has, and none that holds what looks like a code.
+ * The words of this call as an elevated window needs them. It begins in another folder, with another environment and
+ * maybe as another account, so that relative paths are made whole, our own registry key is named with our SID, and
+ * options that came from the environment stand as options; those only that the command has, and none that holds what
+ * looks like a code.
  */
-export function wordsForElsewhere(args: readonly string[], env: Environment, folder: string): string[] {
+export function wordsForElsewhere(args: readonly string[], env: Environment, here: Here): string[] {
   const { words, given } = readArguments(args);
   const command = commandSpec(words.slice(0, 2).join(" ")) ?? commandSpec(words[0] ?? "");
   const all = new Map(given);
@@ -48,7 +50,13 @@ export function wordsForElsewhere(args: readonly string[], env: Environment, fol
     const value = all.has(name) ? undefined : fromEnvironment(name, env);
     if (value !== undefined) all.set(name, value);
   }
-  return [...words, ...[...all].flatMap(([name, value]) => asWords(name, value, folder))];
+  return [...words, ...[...all].flatMap(([name, value]) => asWords(name, value, here))];
+}
+
+/** What words mean here alone. */
+export interface Here {
+  readonly folder: string;
+  readonly sid: string;
 }
 
 /** A switch's value is null. */
@@ -58,16 +66,15 @@ function fromEnvironment(name: OptionName, env: Environment): string | null | un
   return value === "" || looksLikeCode(value) ? undefined : value;
 }
 
-function asWords(name: OptionName, value: string | null, folder: string): string[] {
+function asWords(name: OptionName, value: string | null, here: Here): string[] {
   if (value === null) return [`--${name}`];
   const isPath = /^(?:path|folder)$/.test(optionSpec(name).value?.shape ?? "");
-  const whole = isPath && !isNoPath(value) ? win32.resolve(folder, value) : value;
+  const whole = isPath ? forElsewhere(value, here) : value;
   return whole.startsWith("-") && whole !== "-" ? [`--${name}=${whole}`] : [`--${name}`, whole];
 }
 
-function commandShell(env: Environment): string {
-  const root = env["SystemRoot"] ?? env["SYSTEMROOT"] ?? "";
-  return win32.join(/^[A-Za-z]:[\\/]/.test(root) ? root : "C:\\Windows", "System32", "cmd.exe");
+function forElsewhere(value: string, { folder, sid }: Here): string {
+  return isNoPath(value) ? forEveryAccount(value, sid) : win32.resolve(folder, value);
 }
 
 /**

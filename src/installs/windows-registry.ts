@@ -19,12 +19,15 @@ export function machineKey(path: string, view?: "32"): RegistryKey {
   return { root: "HKEY_LOCAL_MACHINE", path, ...(view !== undefined && { view }) };
 }
 
-/** The values of a key; null when there is none (or its hive was just unloaded); `"unseen"`: that is not to be had. */
+/**
+ * The values of a key; null when there is none (or its hive was just unloaded); `"unseen"`: that is not to be had. What
+ * one account has made of its hive hides no other's servers: there every refusal is `"unseen"`.
+ */
 export async function valuesOf(
   { registry }: WindowsSystem,
   key: RegistryKey,
 ): Promise<readonly RegistryValue[] | null | "unseen"> {
-  return visible(() => registry.values(key));
+  return visible(key, () => registry.values(key));
 }
 
 /** The names of the keys in a key, as `valuesOf` answers. */
@@ -32,7 +35,7 @@ export async function subkeysOf(
   { registry }: WindowsSystem,
   key: RegistryKey,
 ): Promise<readonly string[] | null | "unseen"> {
-  return visible(() => registry.subkeys(key));
+  return visible(key, () => registry.subkeys(key));
 }
 
 /** A text of a key; null when it is not there, is denied, or is no text. */
@@ -53,14 +56,15 @@ export function textIn(values: readonly RegistryValue[], name: string): string |
 /** `REG_SZ` and `REG_EXPAND_SZ`. */
 const TEXTS: readonly number[] = [1, 2];
 
-async function visible<T>(read: () => Promise<T>): Promise<T | null | "unseen"> {
+async function visible<T>(key: RegistryKey, read: () => Promise<T>): Promise<T | null | "unseen"> {
   try {
     return await read();
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     if (error.code === "ESTALE" || error.code === "ENOENT") return null;
-    // A link in somebody's hive (`ELOOP`) leads where only that person wanted: it is not followed.
-    if (["EACCES", "EPERM", "ELOOP"].includes(error.code)) return "unseen";
+    // In somebody's hive may be a link (`ELOOP`), more than can be read (`EFBIG`), or what never rests (`EBUSY`).
+    const isAccounts = key.root === "HKEY_USERS" && key.path !== "";
+    if (isAccounts || ["EACCES", "EPERM", "ELOOP"].includes(error.code)) return "unseen";
     throw error;
   }
 }

@@ -4,6 +4,7 @@ import type { World } from "../world/world.ts";
 export interface Service {
   /** The line a person would type; null where there is none. */
   readonly stopLine: string | null;
+  /** As typed here; null also where it would start the server as somebody else, or with other rights. */
   readonly startLine: string | null;
   /**
    * That this account could stop the server *and* start it again, from here. Changes nothing. Throws `NEEDS_PRIVILEGE`

@@ -17,25 +17,28 @@ import {
  * The server as the application in the notification area: it is asked to close as the desktop would ask it, and
  * started again as the same account and without an administrator's rights. It is never ended by force.
  *
+ * Its line for a start is there only where it would do just that when it is typed here: not beside an administrator's
+ * rights by consent, as another account, or where nobody has a desktop.
+ *
  * It can be worked on from its own session alone: windows of another cannot be reached, and nothing can be started
  * there. Source of the stop: ChuckPa's DBRepair for Windows (`taskkill` without `/f`).
  */
 export function trayService(windows: WindowsSystem, server: Server): Service {
   const { executable } = server;
   const stopLine = `taskkill /im "${executable === undefined ? EXECUTABLE_NAME : win32.basename(executable)}"`;
-  const startLine = executable === undefined ? null : `start "" "${executable}"`;
+  const startLine = executable !== undefined && isOurs(windows, server) ? lineThatStarts(executable) : null;
   return {
     stopLine,
     startLine,
-    demandControl: (settings) => demandControl(windows, server, settings, startLine),
+    demandControl: (settings) => demandControl(windows, server, settings),
     stopDeadlineMs: async () => STOP_MS,
     requestStop: () => requestStop(windows, server, stopLine),
     condition: async () => "unknown",
     queuedStopMs: async () => 0,
     killedByForce: async () => false,
     start: async () => {
-      if (executable === undefined || startLine === null) throw noStartCommand();
-      await start(windows, server, executable, startLine);
+      if (executable === undefined) throw noStartCommand();
+      await start(windows, server, executable, startLine ?? "");
     },
   };
 }
@@ -54,13 +57,9 @@ export async function losesElevation(windows: WindowsSystem, server: Server): Pr
 /** DBRepair waits 30 s for it on Windows and 60 s elsewhere; a large library takes its time to close. */
 const STOP_MS = 60_000;
 
-async function demandControl(
-  windows: WindowsSystem,
-  server: Server,
-  settings: string,
-  startLine: string | null,
-): Promise<void> {
-  if (startLine === null) throw noStartCommand();
+async function demandControl(windows: WindowsSystem, server: Server, settings: string): Promise<void> {
+  const { executable } = server;
+  if (executable === undefined) throw noStartCommand();
   const needsPrivilege = new ProblemError({ code: "NEEDS_PRIVILEGE", path: settings, line: "" });
   if ((await windowsProcessesOf(windows, server)) === "unknown") throw needsPrivilege;
   const { self } = windows;
@@ -72,7 +71,7 @@ async function demandControl(
   }
   if ((await wayToStart(windows, server)) !== null) return;
   const account = server.account?.name ?? "";
-  throw new ProblemError({ code: "NO_DESKTOP_TO_START_ON", account, line: startLine });
+  throw new ProblemError({ code: "NO_DESKTOP_TO_START_ON", account, line: lineThatStarts(executable) });
 }
 
 /** The server's processes with what is seen of them; empty when it cannot be told which are its own. */
@@ -112,22 +111,24 @@ async function start(
   windows: WindowsSystem,
   server: Server,
   executable: string,
-  startLine: string,
+  command: string,
 ): Promise<void> {
-  const failed = (detail: string) => new ProblemError({ code: "START_FAILED", command: startLine, detail });
+  const failed = (detail: string) => new ProblemError({ code: "START_FAILED", command, detail });
   const way = await wayToStart(windows, server);
   if (way === null) throw failed("no-desktop");
   try {
     if (way.as === "self") await windows.processes.start(executable);
-    else await windows.processes.startLike(way.pid, executable);
+    else await windows.processes.startLike(way.pid, way.sid, executable);
   } catch (error) {
     if (error instanceof SystemError) throw failed(error.code);
     throw error;
   }
 }
 
-/** With our own rights, or with those of a desktop, told by the pid of its `explorer.exe`. */
-type WayToStart = { readonly as: "self" } | { readonly as: "desktop"; readonly pid: number };
+/** With our own rights, or with those of an account's desktop, told by the pid of its `explorer.exe`. */
+type WayToStart =
+  | { readonly as: "self" }
+  | { readonly as: "desktop"; readonly pid: number; readonly sid: string };
 
 /**
  * How the server can be started as its own account and no more: by us, where we are that account with the rights
@@ -137,15 +138,29 @@ async function wayToStart(windows: WindowsSystem, server: Server): Promise<WayTo
   const { self, processes } = windows;
   const sid = sidOf(server);
   if (sid === undefined) return null;
-  if (sid === self.sid && !(self.elevated && self.split)) return { as: "self" };
+  if (isOurs(windows, server)) return { as: "self" };
   for (const process of await processes.list()) {
     if (!isNamed(process, ["explorer.exe"])) continue;
     const details = await processes.details(process.pid);
     if (details === null || details.session !== self.session || typeof details.owner !== "object") continue;
     const { owner } = details;
-    if (owner.sid === sid && !owner.elevated) return { as: "desktop", pid: process.pid };
+    if (owner.sid === sid && !owner.elevated) return { as: "desktop", pid: process.pid, sid };
   }
   return null;
+}
+
+/**
+ * Whether what we start is as its desktop would start it. The session of services has no desktop of anybody: who is
+ * there came by SSH, say, or is a task, and a notification area is not to be seen.
+ */
+function isOurs({ self }: WindowsSystem, server: Server): boolean {
+  return sidOf(server) === self.sid && !(self.elevated && self.split) && self.session !== SERVICES_SESSION;
+}
+
+const SERVICES_SESSION = 0;
+
+function lineThatStarts(executable: string): string {
+  return `start "" "${executable}"`;
 }
 
 function noStartCommand(): ProblemError {

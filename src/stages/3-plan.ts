@@ -20,7 +20,12 @@ export function makePlan(
     settingsPath: target.store.location,
     present: settings === null ? [] : presentCredentials(settings.credentials),
     stopLine: running ? target.service.stopLine : null,
-    startLine: running && !keepStopped ? target.service.startLine : null,
+    startLine: running && !keepStopped ? startLineOf(target) : null,
     backupFolder: pathInState(stateDirectory, "backups"),
   };
+}
+
+/** An application is started as its account, also where no line that could be typed here would do that. */
+function startLineOf({ server, service }: Target): string | null {
+  return service.startLine ?? (server.service.kind === "tray" ? "" : null);
 }

@@ -17,6 +17,7 @@ export async function startServer(
 ): Promise<"started" | "maintenance"> {
   const running = await processesOf(context.world, target.server);
   if (running === "unknown" || running.length === 0) {
+    await target.store.letGo();
     await target.service.start({ resetLimit: expected.resetLimit });
     if (expected.resetLimit && target.server.service.kind === "systemd") {
       note(context, { code: "START_LIMIT_RESET", unit: target.server.service.unit });

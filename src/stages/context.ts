@@ -28,6 +28,8 @@ export const WAITS = {
   pollMs: 50,
   /** A stop command that failed may have reached the server all the same. */
   failedStopMs: 5_000,
+  /** An application that has not closed in its time is given this more, before it counts as running on. */
+  secondStopMs: 30_000,
   /** Before such a command is tried again. */
   stopAgainMs: 2_000,
   /** From the beginning of a run until its stop is asked for, at most: an exchange with its pauses. */

@@ -5,12 +5,13 @@ import { backupSettingsPath, readBackup } from "../state/backups.ts";
 import { type Entry, has, type Journal, last } from "../state/journal.ts";
 import { parkedCredentials } from "../state/parked-credentials.ts";
 import type { StateDirectory } from "../state/state-directory.ts";
-import type { Image, StoredImage } from "../stores/store.ts";
+import type { StoredImage } from "../stores/store.ts";
 import { stopServer, waitOutStop } from "./5-stop.ts";
 import { backUp, readable } from "./6-back-up.ts";
 import { startServer } from "./8-start.ts";
 import { asProblem } from "./as-problem.ts";
 import { note, type PathContext, type Target, uninterruptible, WAITS } from "./context.ts";
+import { finished, halfWriteOf } from "./half-write.ts";
 
 /** What putting back needs to know of a server besides its target. */
 export interface Expectation {
@@ -64,8 +65,8 @@ export async function putBack(
   }
   const work = uninterruptible(context);
   work.emit({ type: "step", step: "roll-back", phase: "begin" });
-  const failures: ByHand[] = [];
-  const attempt = (byHand: ByHand | null, task: () => Promise<void>) =>
+  const failures: (ByHand | "undo")[] = [];
+  const attempt = (byHand: ByHand | "undo" | null, task: () => Promise<void>) =>
     attempted(work, failures, byHand, task);
 
   await attempt(null, () => journal.note({ kind: "putting-back" }));
@@ -76,15 +77,12 @@ export async function putBack(
   if (has(entries, "starting") && !has(entries, "started")) {
     await attempt(null, () => waitOutStart(work, target, patience.startMs));
   }
-  const backup = last(entries, "backed-up");
   let movedOn = false;
-  if (has(entries, "writing") && backup !== undefined) {
-    await attempt(backupByHand(state, target, backup.backup), async () => {
-      if (!has(entries, "exchanged")) {
-        movedOn = await restoreBefore(work, state, target, journal, expectation, later);
-      } else if (!(await finishHalfWrite(work, state, target, journal, expectation))) {
-        await restoreIdentity(work, state, target, backup.backup, expectation);
-      }
+  if (has(entries, "writing")) {
+    await attempt(settingsByHand(state, target, entries), async () => {
+      movedOn = has(entries, "exchanged")
+        ? await goForward(work, state, target, entries, expectation)
+        : await restoreBefore(work, state, target, journal, expectation, later);
     });
   }
   if (begunRunning(entries)) {
@@ -93,15 +91,16 @@ export async function putBack(
   work.emit({ type: "step", step: "roll-back", phase: "end" });
   const aftermath: Aftermath =
     failures.length > 0
-      ? { kind: "not-put-back", byHand: failures }
-      : { kind: "put-back", credentials: await whereCredentialsAre(target, entries) };
+      ? { kind: "not-put-back", byHand: failures.filter((way) => way !== "undo") }
+      : { kind: "put-back", credentials: await whereCredentialsAre(state, target, entries) };
   return { aftermath, movedOn, killedByManager };
 }
 
+/** `byHand`: what is left to do when it fails; the line that undoes stands with it in any case. Null: nothing. */
 async function attempted(
   context: PathContext,
-  failures: ByHand[],
-  byHand: ByHand | null,
+  failures: (ByHand | "undo")[],
+  byHand: ByHand | "undo" | null,
   task: () => Promise<void>,
 ): Promise<void> {
   try {
@@ -113,9 +112,9 @@ async function attempted(
 }
 
 /**
- * The settings as they were before the write. What stands there now may be that already, or what we wrote, or
- * what the server made of it since: in the last two cases the server must not run while it is put back, and what
- * only it or its owner has is backed up first.
+ * The settings as they were before the write. What stands there now may be that already, or what we wrote (or half of
+ * it), or what the server made of it since: then the server must not run while it is put back, and what only it or its
+ * owner has is backed up first, or stays.
  *
  * Answers true when the settings have moved on after a crash (the owner has signed in, say) and are to be left.
  */
@@ -129,71 +128,68 @@ async function restoreBefore(
 ): Promise<boolean> {
   const writing = last(journal.entries, "writing");
   const backup = last(journal.entries, "backed-up");
-  if (writing === undefined || backup === undefined) return false;
   const standing = await target.store.readImage();
-  if (standing?.image.sha256 === writing.from) return false;
-  const before = await readBackup(state, backup.backup);
+  if (writing === undefined || (standing?.image.sha256 ?? null) === writing.from) return false;
+  const half = await halfWriteOf(state, target, journal.entries);
   const isOurs = (stored: StoredImage | null) =>
-    stored?.image.sha256 === writing.to || isHalfWritten(target, journal, stored, before.image);
+    stored?.image.sha256 === writing.to || half?.isIn(stored) === true;
+  // Over nothing: whole settings that are there now are better than none.
+  if (backup === undefined && half?.isIn(standing) !== true) return false;
   if (later === "leave" && !isOurs(standing)) return true;
   await stopStarted(context, target, expectation.machineIdentifier);
   const now = await target.store.readImage();
   if (later === "leave" && !sameSignIn(target, standing, now)) return true;
+  if (half?.isIn(now) === true) {
+    await target.store.write(now.image, half.takenBack(now));
+    return false;
+  }
+  if (backup === undefined) return false;
+  const before = await readBackup(state, backup.backup);
   if (now?.image.sha256 === before.image.sha256) return false;
   if (now !== null && !isOurs(now)) await backUp(context, state, target, now, journal.id);
   await target.store.write(now?.image ?? null, before.image, before.metadata);
   return false;
 }
 
-/** Whether a write of several operations that died in the middle left this. */
-function isHalfWritten(
-  target: Target,
-  journal: Journal,
-  standing: StoredImage | null,
-  before: Image,
-): boolean {
-  const parts = last(journal.entries, "writing")?.parts;
-  return (
-    parts !== undefined && standing !== null && target.store.isHalfWritten(standing.image, before, parts)
-  );
-}
-
 /**
- * A write of several operations that died in the middle, after an exchange: the old sign-in is dead, so it is not the
- * settings of before that come back, but those with the new sign-in. Answers whether there was such a half.
+ * After an exchange what was written stays, and half of it is finished. Answers false: nothing has moved on that would
+ * have to be left alone.
  */
-async function finishHalfWrite(
+async function goForward(
   context: PathContext,
   state: StateDirectory,
   target: Target,
-  journal: Journal,
-  { machineIdentifier }: Expectation,
+  entries: readonly Entry[],
+  expectation: Expectation,
 ): Promise<boolean> {
-  const backup = last(journal.entries, "backed-up");
-  const writing = last(journal.entries, "writing");
-  const standing = await target.store.readImage();
-  if (backup === undefined || writing === undefined || standing === null) return false;
-  const { sha256 } = standing.image;
-  if (sha256 === writing.from || sha256 === writing.to) return false;
-  const before = await readBackup(state, backup.backup);
-  if (!isHalfWritten(target, journal, standing, before.image)) return false;
-  await stopStarted(context, target, machineIdentifier);
+  const backup = last(entries, "backed-up");
+  if (backup === undefined) return false;
+  const half = await halfWriteOf(state, target, entries);
+  if (half?.isIn(await target.store.readImage()) !== true) {
+    await restoreIdentity(context, state, target, backup.backup, expectation);
+    return false;
+  }
+  await stopStarted(context, target, expectation.machineIdentifier);
   const now = await target.store.readImage();
-  if (now === null || !isHalfWritten(target, journal, now, before.image)) return false;
-  const { deviceId } = before.manifest;
-  const parked = deviceId === null ? null : await parkedCredentials(state, deviceId);
-  // What the server has changed besides stays, where the new sign-in can be put into it.
-  const image =
-    parked === null
-      ? before.image
-      : await target.store.preview(now.image, { kind: "replace", credentials: parked.credentials });
-  if (image.sha256 !== now.image.sha256) await target.store.write(now.image, image, before.metadata);
-  return true;
+  if (!half.isIn(now)) return false;
+  const { manifest } = await readBackup(state, backup.backup);
+  const image = await finished(state, target, now, manifest.deviceId);
+  if (image.sha256 !== now.image.sha256) await target.store.write(now.image, image);
+  return false;
 }
 
-function backupByHand(state: StateDirectory, target: Target, backup: string): ByHand {
-  const from = backupSettingsPath(state, backup, target.store.kind);
-  return { do: target.store.kind === "registry" ? "import" : "copy", from, to: target.store.location };
+/**
+ * What a person can do with the backup. A registry file brings values back and takes none away, so it is of use only
+ * where values were removed; and never after an exchange, for the sign-in in it is dead. Null: the undo line is all.
+ */
+function settingsByHand(state: StateDirectory, target: Target, entries: readonly Entry[]): ByHand | "undo" {
+  const backup = last(entries, "backed-up");
+  if (backup === undefined) return "undo";
+  const [from, to] = [backupSettingsPath(state, backup.backup, target.store.kind), target.store.location];
+  if (target.store.kind !== "registry") return { do: "copy", from, to };
+  const parts = last(entries, "writing")?.parts ?? [];
+  const onlyRemoves = !has(entries, "exchanged") && parts.every((part) => part.to === null);
+  return onlyRemoves ? { do: "import", from, to } : "undo";
 }
 
 function sameSignIn(target: Target, one: StoredImage | null, other: StoredImage | null): boolean {
@@ -274,6 +270,13 @@ async function startAgain(context: PathContext, target: Target, expectation: Exp
     if (asProblem(error).code !== "START_FAILED") throw error;
     await start();
   }
+  await demandSupervised(target);
+}
+
+/** A service that was stopped, and whose server went on without it, looks after nothing any more. */
+async function demandSupervised({ server, service }: Target): Promise<void> {
+  if (server.service.kind !== "windows-service" || (await service.condition()) !== "inactive") return;
+  throw new ProblemError({ code: "START_FAILED", command: service.startLine ?? "", detail: "inactive" });
 }
 
 function begunRunning(entries: readonly Entry[]): boolean {
@@ -287,12 +290,17 @@ function startByHand(target: Target): ByHand {
 }
 
 async function whereCredentialsAre(
+  state: StateDirectory,
   target: Target,
   entries: readonly Entry[],
 ): Promise<"none" | "written" | "parked"> {
   if (!has(entries, "exchanged")) return "none";
   if (has(entries, "written")) return "written";
-  const writing = last(entries, "writing");
   const standing = await target.store.readImage().catch(() => null);
-  return writing !== undefined && standing?.image.sha256 === writing.to ? "written" : "parked";
+  if (standing !== null && standing.image.sha256 === last(entries, "writing")?.to) return "written";
+  const settings = standing === null ? null : readable(target.store, standing.image);
+  if (settings === null) return "parked";
+  const parked = await parkedCredentials(state, settings.identity.processedMachineIdentifier);
+  const token = settings.credentials.token?.reveal();
+  return parked !== null && parked.credentials.token.reveal() === token ? "written" : "parked";
 }

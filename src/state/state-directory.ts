@@ -81,13 +81,12 @@ export async function closeStateDirectory(state: StateDirectory): Promise<void> 
   }
 }
 
-function windowsDefault({ user, env }: Pick<World, "user" | "env">, { self }: WindowsSystem): string {
-  if (self.elevated) {
-    return win32.join(
-      absolute(env["PROGRAMDATA"] ?? env["ProgramData"]) ?? "C:\\ProgramData",
-      "plex-reclaim",
-    );
-  }
+/** An administrator's environment may hold what was written there without those rights: it is not asked. */
+function windowsDefault(
+  { user, env }: Pick<World, "user" | "env">,
+  { self, machine }: WindowsSystem,
+): string {
+  if (self.elevated) return win32.join(machine.programData, "plex-reclaim");
   const local = absolute(env["LOCALAPPDATA"]) ?? win32.join(user.home, "AppData", "Local");
   return win32.join(local, "plex-reclaim");
 }

@@ -1,7 +1,7 @@
 import { win32 } from "node:path";
 import { ProblemError } from "../model/problem.ts";
-import type { Registry, RegistryKey, WindowsSystem } from "../world/windows-system.ts";
-import { type Clock, SystemError } from "../world/world.ts";
+import type { Registry, RegistryKey } from "../world/windows-system.ts";
+import { type Clock, type Files, SystemError } from "../world/world.ts";
 import { textOfBytes } from "./registry-settings.ts";
 
 /** Which account's hive is wanted, and how. */
@@ -9,11 +9,13 @@ export interface HiveRequest {
   readonly sid: string;
   /** The settings, for problems. */
   readonly path: string;
-  /** False: only a hive that is loaded anyway. */
-  readonly mayLoad: boolean;
+  /** To look at a hive's file before it is loaded. Null: none is loaded, only one that is there anyway is used. */
+  readonly files: HiveFiles | null;
   /** To wait between attempts; without it they follow one another at once. */
   readonly clock?: Pick<Clock, "sleep">;
 }
+
+export type HiveFiles = Pick<Files, "lstat">;
 
 /**
  * Works in the hive of an account, and answers what the work answers. `root` is the name below HKEY_USERS where the
@@ -23,14 +25,20 @@ export interface HiveRequest {
  * Nothing is held open or loaded between two pieces of work. An account that signs in while its hive hangs from our
  * mount cannot load it, and Windows gives it a temporary profile: so it hangs there as briefly as can be, and a mount
  * that a dead run left behind is unloaded before anything else, even where the SID is loaded (that may be just such a
- * temporary profile).
+ * temporary profile). Of two at work on one account each would take the other's for left behind: who loads hives holds
+ * the lock of the settings.
+ *
+ * The file is opened past all access lists (that is the backup privilege), and the profile is its account's to fill: a
+ * link there would give the account another one's hive to write in. Such a file is refused. Nothing of an account that is
+ * not signed in runs to put one there in the moment after that look.
  *
  * The system unloads a hive when the last process of its account ends, so also under the work's hands. The work then
  * sees `ESTALE`, or `ENOENT` with its root gone, and is begun again where the hive is by now: it must bear that.
  *
  * Throws what the work throws; `NEEDS_PRIVILEGE` (this account may not load or unload a hive);
  * `HIVE_UNAVAILABLE`: `not-loaded` (and it may not be), `no-profile` (the machine knows none, or says where in a way
- * that is not understood), `no-file`, `busy` (somebody else has the file open), `still-loaded` (our mount cannot be
+ * that is not understood), `no-file`, `link` (the profile folder or the file is a link, the file has another name
+ * besides, or is none), `busy` (somebody else has the file open), `still-loaded` (our mount cannot be
  * unloaded; the work itself was done), or the code of what the system refused.
  */
 export async function inHive<T>(
@@ -64,25 +72,21 @@ export async function isLoaded(registry: Registry, root: string): Promise<boolea
 }
 
 /**
- * Unloads every mount of ours, as runs that died have left them; for the start of a changing command. Answers the names
- * of those that are still there: this account may not unload them, or another run works in them right now.
+ * That no mount of ours is in the account's way any more, as it must be before anything of it starts: Windows would give
+ * it a temporary profile, in which a server makes itself a new identity. Waits for who still looks into it (a virus
+ * scanner, say). Throws `HIVE_UNAVAILABLE` (`still-loaded`).
  */
-export async function unloadLeftOver(
-  windows: Pick<WindowsSystem, "registry">,
-  waiting: Pick<HiveRequest, "clock"> = {},
-): Promise<readonly string[]> {
-  const { registry } = windows;
-  const ours = [...(await loaded(registry)).values()].filter((name) =>
-    name.toUpperCase().startsWith(MOUNT_PREFIX.toUpperCase()),
-  );
-  const still: string[] = [];
-  for (const mount of ours) {
-    if ((await unload(registry, mount, waiting)) !== null) still.push(mount);
+export async function letGo(registry: Registry, request: HiveRequest): Promise<void> {
+  const mount = `${MOUNT_PREFIX}${request.sid}`;
+  for (let attempt = 1; await isLoaded(registry, mount); attempt += 1) {
+    const refusal = await unload(registry, mount, request);
+    if (refusal !== null && attempt === LET_GO_ATTEMPTS) throw unavailable(request, "still-loaded", refusal);
   }
-  return still;
 }
 
 const MOUNT_PREFIX = "plex-reclaim-";
+/** Each is several looks with pauses between them: twenty seconds in all. */
+const LET_GO_ATTEMPTS = 20;
 const ATTEMPTS = 3;
 const UNLOAD_ATTEMPTS = 5;
 const PAUSE_MS = 200;
@@ -98,7 +102,8 @@ interface Place {
 
 async function placeOf(registry: Registry, request: HiveRequest): Promise<Place> {
   const mount = `${MOUNT_PREFIX}${request.sid}`;
-  if (request.mayLoad && (await isLoaded(registry, mount))) {
+  const { files } = request;
+  if (files !== null && (await isLoaded(registry, mount))) {
     const refusal = await unload(registry, mount, request);
     if (refusal?.code === "EPERM") throw asUnavailable(request, refusal);
   }
@@ -106,10 +111,10 @@ async function placeOf(registry: Registry, request: HiveRequest): Promise<Place>
     const now = await loaded(registry);
     const own = now.get(request.sid.toUpperCase());
     if (own !== undefined) return { root: own, ours: false };
-    if (!request.mayLoad) throw unavailable(request, "not-loaded");
+    if (files === null) throw unavailable(request, "not-loaded");
     // Left over, and held open by somebody: then it is used as it is, and its unloading tried again afterwards.
     if (now.has(mount.toUpperCase())) return { root: mount, ours: true };
-    const refusal = await load(registry, mount, request);
+    const refusal = await load(registry, mount, request, files);
     if (refusal === null) return { root: mount, ours: true };
     // The account may be signing in, or its hive be on its way out: then it is elsewhere, or free, in a moment.
     if (refusal.code !== "EBUSY" || attempt === ATTEMPTS) throw asUnavailable(request, refusal);
@@ -146,9 +151,24 @@ async function isGone(registry: Registry, root: string, error: unknown): Promise
 }
 
 /** Null: loaded. */
-async function load(registry: Registry, mount: string, request: HiveRequest): Promise<SystemError | null> {
-  const file = win32.join(await profileOf(registry, request), "NTUSER.DAT");
-  return refusalOf(() => registry.loadHive(mount, file));
+async function load(
+  registry: Registry,
+  mount: string,
+  request: HiveRequest,
+  files: HiveFiles,
+): Promise<SystemError | null> {
+  const profile = await profileOf(registry, request);
+  const file = win32.join(profile, "NTUSER.DAT");
+  return refusalOf(async () => {
+    if (!(await isPlain(files, profile, file))) throw unavailable(request, "link");
+    await registry.loadHive(mount, file);
+  });
+}
+
+/** Whether the file is what its name says. What is above the profile folder is not the account's to change. */
+async function isPlain(files: HiveFiles, profile: string, file: string): Promise<boolean> {
+  const [folder, hive] = [await files.lstat(profile), await files.lstat(file)];
+  return folder.kind === "folder" && hive.kind === "file" && hive.links === 1;
 }
 
 /**

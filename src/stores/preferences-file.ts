@@ -19,8 +19,8 @@ import {
 } from "./target-file.ts";
 
 /**
- * Settings that are a file: `Preferences.xml` in a server's data folder on Linux (support.plex.tv/articles/204281528), or
- * a property list of macOS that no running server uses.
+ * Settings that are a file: `Preferences.xml` in a server's data folder on Linux (support.plex.tv/articles/204281528), such a
+ * file that was named on Windows, or a property list of macOS that no running server uses.
  *
  * The folder is pinned here, once, and everything happens in it whatever becomes of its name. A link as last
  * part of `path` is followed once, knowingly: made by root or the server's account, it must lead to a regular
@@ -29,7 +29,7 @@ import {
  * `expectedOwner` is the server's account where it is known, else the owner of the folder is taken for it. The
  * file must belong to that account or to root; for a caller who is not root also to the caller, who gains
  * nothing that was not theirs. A folder that others may write in is no reason to refuse: nothing in it is
- * reached by a name that they could redirect.
+ * reached by a name that they could redirect. On Windows, where the world knows no owners, no link is followed.
  *
  * Throws `SETTINGS_MISSING` (no such folder, or a link to nothing), `SETTINGS_UNSAFE`, `NEEDS_PRIVILEGE` (its
  * `line` is empty, here and in `readImage`: the command layer knows the line to type), `SYSTEM_CALL_FAILED`.
@@ -46,7 +46,7 @@ export async function openPreferencesFile(
   }
 }
 
-export type PreferencesWorld = Pick<World, "run" | "randomHex" | "files" | "user" | "clock">;
+export type PreferencesWorld = Pick<World, "run" | "randomHex" | "files" | "user" | "clock" | "windows">;
 
 export interface PreferencesOptions {
   readonly expectedOwner?: { readonly uid: number };
@@ -134,6 +134,10 @@ class PreferencesFile implements SettingsStore {
     return false;
   }
 
+  withoutParts(standing: Image): Image {
+    return standing;
+  }
+
   async write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void> {
     const carried = await replaceFile(this.#world, this.#place, {
       expected: expected?.bytes ?? null,
@@ -142,6 +146,10 @@ class PreferencesFile implements SettingsStore {
       ...(metadata && { metadata }),
     });
     this.#note(carried);
+  }
+
+  async letGo(): Promise<void> {
+    // A file stands in nobody's way.
   }
 
   async close(): Promise<void> {
@@ -211,6 +219,7 @@ interface LinkFound {
  * between these lines gains nothing, since every target has to pass.
  */
 async function followed(world: PreferencesWorld, link: LinkFound): Promise<SettingsPlace> {
+  if (world.windows !== undefined) throw unsafe(link.path, "link-target");
   const maker = link.options.expectedOwner?.uid ?? link.folderStat.uid;
   if (!anyOf(world, [maker, 0])(link.entry.uid)) throw unsafe(link.path, "link-target");
   const at = join(link.folder.path, link.name);

@@ -6,7 +6,7 @@ import { type RegistryFileForm, type Units, utf16Bytes } from "./registry-file-t
 import { isKeyPath, REG_BINARY, REG_DWORD, REG_SZ } from "./registry-file-values.ts";
 
 /** The most keys and values together that are read from one file. */
-export const MAX_REGISTRY_FILE_PARTS = 65_536;
+const MAX_REGISTRY_FILE_PARTS = 65_536;
 
 /**
  * The keys of a registry file, from `start` on: what follows the header in its line. Looks at no unit more often than

@@ -38,12 +38,13 @@ export type RegistryFileEntry =
  * Reads a registry file: version 5.00 in UTF-16LE with its mark or in UTF-8 with or without one, or `REGEDIT4` in
  * ASCII. `path` only goes into problems. The time it takes is linear in the bytes.
  *
- * Promises to read less than regedit does, and the same where it reads: what regedit would skip or guess is refused.
- * Type numbers and bytes are as written, also for a `hex(4)` that is no number or text without its NUL. In `REGEDIT4`
- * hex of the types 1, 2 and 7 is 8-bit text (as `RegSetValueExA` takes it) and becomes UTF-16; the data of any other
- * type is never touched. In version 5.00 it is UTF-16 whatever the file is in, as that of a converted file is.
+ * Promises to read less than regedit does: what regedit would skip or guess is refused. Where it reads it reads the
+ * same, but for UTF-8, which regedit takes for 8-bit text, and for text without its NUL, to which regedit adds one.
+ * Type numbers and bytes are as written, also for a `hex(4)` that is no number. In `REGEDIT4` hex of the types 1, 2
+ * and 7 is 8-bit text (as `RegSetValueExA` takes it) and becomes UTF-16; it has to be ASCII with its NUL. In version
+ * 5.00 it is UTF-16 whatever the file is in, as that of a converted file is.
  *
- * Throws `SETTINGS_MALFORMED`: `too-large` (over `MAX_REGISTRY_FILE_BYTES` or `MAX_REGISTRY_FILE_PARTS`), `utf16`
+ * Throws `SETTINGS_MALFORMED`: `too-large` (over 16 MiB, or over 65,536 keys and values), `utf16`
  * (UTF-16BE), `truncated` (half a character at the end), `not-utf8` (also: 8-bit text that is not ASCII, since nobody
  * says in what code page), `no-registry-file` (no header), `duplicate-value` (a name twice in a key, or a key twice,
  * whatever the case), `syntax`.

@@ -71,7 +71,10 @@ export function isBetween(
   });
 }
 
-/** Whether some of the parts are as in `from` and the others as they are wanted; anything else may be as it likes. */
+/**
+ * Whether the first of the parts are as they are wanted and the others as in `from`: parts stand in the order in which
+ * they are written, and are taken back in reverse. Anything else may be as it likes.
+ */
 export function isMixed(
   standing: readonly RegistryValue[],
   from: readonly RegistryValue[],
@@ -84,7 +87,18 @@ export function isMixed(
     if (found === (to ?? undefined)) return "after";
     return found === before.get(name) ? "before" : "other";
   });
-  return !states.includes("other") && states.includes("before") && states.includes("after");
+  const done = states.findIndex((state) => state !== "after");
+  return done > 0 && states.slice(done).every((state) => state === "before");
+}
+
+/** The standing values with each of the parts as it was in `from`. */
+export function withoutParts(
+  standing: readonly RegistryValue[],
+  from: readonly RegistryValue[],
+  parts: readonly WritePart[],
+): readonly RegistryValue[] {
+  const names = new Set(parts.map(({ name }) => name));
+  return [...standing.filter(({ name }) => !names.has(name)), ...from.filter(({ name }) => names.has(name))];
 }
 
 /** The same values in any order, names to the letter. */

@@ -4,7 +4,7 @@ import type { Server } from "../model/server.ts";
 import type { CredentialChange, Settings } from "../model/settings.ts";
 import type { RegistryKey, RegistryValue, WindowsSystem } from "../world/windows-system.ts";
 import { type Clock, SystemError } from "../world/world.ts";
-import { inHive, isLoaded } from "./hive.ts";
+import { type HiveFiles, type HiveRequest, inHive, isLoaded, letGo } from "./hive.ts";
 import { imageOf } from "./preferences-file.ts";
 import { malformed } from "./refusals.ts";
 import { readOwnKey, writeRegistryFile } from "./registry-file.ts";
@@ -16,6 +16,7 @@ import {
   partsOf,
   type RegistryOperation,
   sameValues,
+  withoutParts,
 } from "./registry-operations.ts";
 import { differingOthers, editValues, isEditOf, settingsOfValues } from "./registry-settings.ts";
 import { asNotReadable, asWriteFailed, ReadBackError } from "./replacement-errors.ts";
@@ -43,8 +44,8 @@ export async function openRegistryStore(
 export type RegistryWindows = Pick<WindowsSystem, "registry">;
 
 export interface RegistryStoreOptions {
-  /** Whether the hive of an account that is not signed in may be loaded for a moment; true unless said otherwise. */
-  readonly mayLoadHive?: boolean;
+  /** With it the hive of an account that is not signed in may be loaded for a moment: its file is looked at before. */
+  readonly hiveFiles?: HiveFiles;
   /** To wait a moment before something that was busy is tried again. */
   readonly clock?: Pick<Clock, "sleep">;
 }
@@ -110,9 +111,14 @@ class RegistryStore implements SettingsStore {
     return partsOf(operationsBetween(from === null ? [] : this.#valuesOf(from), this.#valuesOf(to)));
   }
 
-  isHalfWritten(standing: Image, from: Image, parts: readonly WritePart[]): boolean {
-    const [now, before] = [this.#valuesOrNull(standing), this.#valuesOrNull(from)];
+  isHalfWritten(standing: Image, from: Image | null, parts: readonly WritePart[]): boolean {
+    const [now, before] = [this.#valuesOrNull(standing), from === null ? [] : this.#valuesOrNull(from)];
     return now !== null && before !== null && isMixed(now, before, parts);
+  }
+
+  withoutParts(standing: Image, from: Image | null, parts: readonly WritePart[]): Image {
+    const before = from === null ? [] : this.#valuesOf(from);
+    return this.#imageOf(withoutParts(this.#valuesOf(standing), before, parts));
   }
 
   async write(expected: Image | null, image: Image): Promise<void> {
@@ -122,12 +128,16 @@ class RegistryStore implements SettingsStore {
     try {
       await this.#inKey((key) => this.#writeOnce(key, goal, progress));
     } catch (error) {
-      // Written, but the hive could not be let go.
-      if (progress.stage === "written") throw error;
+      // Written, and only the hive could not be let go yet: `letGo` waits for that, or says so.
+      if (progress.stage === "written") return;
       if (progress.stage === "comparing") throw this.#asNotReadable(error);
       const isAsBefore = await this.#takeBack(goal);
       throw this.#asNotWritten(error, isAsBefore && progress.done === 0);
     }
+  }
+
+  async letGo(): Promise<void> {
+    if (this.#options.hiveFiles !== undefined) await letGo(this.#windows.registry, this.#request());
   }
 
   async close(): Promise<void> {
@@ -212,16 +222,14 @@ class RegistryStore implements SettingsStore {
   }
 
   #inKey<T>(work: (key: RegistryKey) => Promise<T>): Promise<T> {
-    const { mayLoadHive = true, clock } = this.#options;
-    const request = {
-      sid: this.#sid,
-      path: this.location,
-      mayLoad: mayLoadHive,
-      ...(clock !== undefined && { clock }),
-    };
-    return inHive(this.#windows.registry, request, (root) =>
+    return inHive(this.#windows.registry, this.#request(), (root) =>
       work({ root: "HKEY_USERS", path: `${root}\\${this.#path}` }),
     );
+  }
+
+  #request(): HiveRequest {
+    const { hiveFiles = null, clock } = this.#options;
+    return { sid: this.#sid, path: this.location, files: hiveFiles, ...(clock !== undefined && { clock }) };
   }
 
   async #readable<T>(read: () => Promise<T>): Promise<T> {

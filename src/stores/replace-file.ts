@@ -1,5 +1,11 @@
 import { type OpenFile, SystemError, type World } from "../world/world.ts";
 import { carryMetadata, setOwnerAndMode } from "./carry-metadata.ts";
+import {
+  carryAccess,
+  putInPlace,
+  requireReplaceable,
+  type WindowsReplacement,
+} from "./replace-on-windows.ts";
 import { asNotWritable, asWriteFailed, LeftoverError, ReadBackError } from "./replacement-errors.ts";
 import type { FileMetadata } from "./store.ts";
 import {
@@ -27,7 +33,7 @@ export interface Replacement {
   readonly metadataOfNew: FileMetadata;
 }
 
-export type ReplaceWorld = Pick<World, "run" | "randomHex" | "files" | "user">;
+export type ReplaceWorld = Pick<World, "run" | "randomHex" | "files" | "user" | "clock" | "windows">;
 
 /** Whether what the system keeps beside the bytes was compared afterwards, or only copied. */
 export type Carried = "checked" | "unchecked";
@@ -42,7 +48,9 @@ export type Carried = "checked" | "unchecked";
  * next call removes it. What a killed run left is removed first.
  *
  * The target is compared with `expected` at the start and again right before the rename. POSIX has no rename
- * on a condition: a change in the instant between can only be noticed afterwards, if it was made in place.
+ * on a condition: a change in the instant between can only be noticed afterwards, if it was made in place. On Windows
+ * not even then, since the old file must be closed before it is replaced; but whoever holds it to change it keeps it
+ * from being replaced, and where nothing stood the rename itself is on that condition.
  *
  * Throws `SETTINGS_CHANGED_MEANWHILE`, `SETTINGS_UNSAFE`, `METADATA_NOT_KEPT`, or `WRITE_FAILED` with the
  * POSIX name, or `read-back` for bytes that do not come back as they were written.
@@ -57,8 +65,8 @@ export async function replaceFile(
       await requireExpected(place, old, replacement.expected);
       return withTemporary(world, place, old, replacement, async (temporary, carried) => {
         await requireExpected(place, old, replacement.expected);
-        await publish(place, temporary, old);
-        await requirePublished(place, temporary, old, replacement.bytes);
+        await publish(world, place, temporary, old);
+        await requirePublished(world, place, temporary, old, replacement.bytes);
         return carried;
       });
     });
@@ -82,7 +90,7 @@ export async function rehearseReplacement(
 ): Promise<Carried> {
   try {
     return await withTarget(world, place, async (old) => {
-      if (old !== null) await requireOpensForWriting(place);
+      if (old !== null) await requireCanBeReplaced(world, place, old);
       // Letters and digits at random: a compressing file system cannot make them much smaller than settings.
       const bytes = Buffer.from(world.randomHex(Math.ceil(sizeBytes / 2)), "latin1").subarray(0, sizeBytes);
       const rehearsed = { expected: null, bytes, metadataOfNew };
@@ -129,16 +137,33 @@ async function withTemporary<T>(
   const name = `${TEMPORARY_PREFIX}${world.randomHex(16)}`;
   let file: OpenFile | null = null;
   try {
-    file = await place.folder.createFile(name, 0o600);
+    file = await createTemporary(world, place, name);
     await requireOneMount(world, place.path, old, file);
+    const windows = onWindows(world, place);
+    if (windows !== null && old !== null) await carryAccess(windows, old, name, file);
     await fill(file, replacement.bytes);
-    const carried = await dress(world, place, old, file, replacement);
+    const carried = windows === null ? await dress(world, place, old, file, replacement) : "checked";
     await file.sync();
     return await body({ name, file }, carried);
   } catch (error) {
     throw await afterRemoval(place, name, error);
   } finally {
     await closeQuietly(file);
+  }
+}
+
+/** Null: not on Windows. */
+function onWindows({ windows, clock }: ReplaceWorld, place: TargetPlace): WindowsReplacement | null {
+  return windows === undefined ? null : { folders: windows.folders, clock, place };
+}
+
+async function createTemporary(world: ReplaceWorld, place: TargetPlace, name: string): Promise<OpenFile> {
+  try {
+    return await place.folder.createFile(name, 0o600);
+  } catch (error) {
+    // Node calls a mere denial of Windows by the name that elsewhere means an immutable folder.
+    const denied = world.windows !== undefined && error instanceof SystemError && error.code === "EPERM";
+    throw denied ? new SystemError("EACCES", error.call, error.path, { cause: error }) : error;
   }
 }
 
@@ -185,15 +210,15 @@ async function holds(file: OpenFile, bytes: Uint8Array): Promise<boolean> {
   }
 }
 
-/** The looks before the rename are the cheapest there are, to leave as little time as possible after them. */
-async function publish(place: TargetPlace, temporary: Temporary, old: Target | null): Promise<void> {
-  const ours = await temporary.file.stat();
-  const named = await entryAt(place.folder, temporary.name);
-  // Whoever owns the folder can put something else under our name; what is renamed must be ours.
-  if (named === null || !sameRecord(named, ours)) throw new SystemError("ESTALE", "rename", place.path);
-  const now = await entryAt(place.folder, place.name);
-  const unchanged = now === null || old === null ? now === old : sameRecord(now, old.stat);
-  if (!unchanged) throw changedMeanwhile(place.path);
+async function publish(
+  world: ReplaceWorld,
+  place: TargetPlace,
+  temporary: Temporary,
+  old: Target | null,
+): Promise<void> {
+  const windows = onWindows(world, place);
+  if (windows !== null) return putInPlace(windows, old, temporary, () => look(place, temporary, old));
+  await look(place, temporary, old);
   try {
     await place.folder.rename(temporary.name, place.name);
   } catch (error) {
@@ -202,7 +227,19 @@ async function publish(place: TargetPlace, temporary: Temporary, old: Target | n
   }
 }
 
+/** The looks before the rename are the cheapest there are, to leave as little time as possible after them. */
+async function look(place: TargetPlace, temporary: Temporary, old: Target | null): Promise<void> {
+  const ours = await temporary.file.stat();
+  const named = await entryAt(place.folder, temporary.name);
+  // Whoever owns the folder can put something else under our name; what is renamed must be ours.
+  if (named === null || !sameRecord(named, ours)) throw new SystemError("ESTALE", "rename", place.path);
+  const now = await entryAt(place.folder, place.name);
+  const unchanged = now === null || old === null ? now === old : sameRecord(now, old.stat);
+  if (!unchanged) throw changedMeanwhile(place.path);
+}
+
 async function requirePublished(
+  world: ReplaceWorld,
   place: TargetPlace,
   temporary: Temporary,
   old: Target | null,
@@ -217,8 +254,9 @@ async function requirePublished(
   } finally {
     await closeQuietly(now?.file ?? null);
   }
-  // The old file has no name any more, but we still hold it: a late change in place shows there.
-  if (old !== null && !sameRecord(await old.file.stat(), old.stat)) throw changedMeanwhile(place.path);
+  // The old file has no name any more, but we still hold it (not on Windows): a late change in place shows there.
+  if (world.windows === undefined && old !== null && !sameRecord(await old.file.stat(), old.stat))
+    throw changedMeanwhile(place.path);
 }
 
 /**
@@ -231,7 +269,7 @@ async function requireOneMount(
   old: Target | null,
   file: OpenFile,
 ): Promise<void> {
-  if (old === null) return;
+  if (old === null || world.windows !== undefined) return;
   const [target, beside] = [await mountOf(world, old.file), await mountOf(world, file)];
   if (target !== null && beside !== null && target !== beside) throw unsafe(path, "single-file-mount");
 }
@@ -245,6 +283,11 @@ async function mountOf(world: ReplaceWorld, file: OpenFile): Promise<string | nu
     if (error instanceof SystemError) return null;
     throw error;
   }
+}
+
+async function requireCanBeReplaced(world: ReplaceWorld, place: TargetPlace, old: Target): Promise<void> {
+  const windows = onWindows(world, place);
+  await (windows === null ? requireOpensForWriting(place) : requireReplaceable(windows, old));
 }
 
 /**

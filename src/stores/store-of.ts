@@ -33,7 +33,7 @@ export async function openStore(
       if (windows === undefined)
         throw new ProblemError({ code: "UNSUPPORTED_PLATFORM", platform: world.platform });
       return (await import("./registry-store.ts")).openRegistryStore(windows, server, {
-        mayLoadHive: !readOnly,
+        ...(readOnly ? {} : { hiveFiles: world.files }),
         clock: world.clock,
       });
     }

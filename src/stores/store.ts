@@ -39,11 +39,13 @@ export interface SettingsStore {
    */
   partsOf(from: Image | null, to: Image): readonly WritePart[] | null;
   /**
-   * Whether `standing` is what a write of these parts, that began from `from`, left when it died in the middle: some
-   * of the parts as they were, the others as they were to be. What is no part may have changed since: a server rewrites
-   * its settings when it exits. Pure.
+   * Whether `standing` is what a write of these parts, that began from `from` (null: from nothing), left when it died in
+   * the middle: the first of the parts as they were to be, the others as they were. What is no part may have changed
+   * since: a server rewrites its settings when it exits. Pure.
    */
-  isHalfWritten(standing: Image, from: Image, parts: readonly WritePart[]): boolean;
+  isHalfWritten(standing: Image, from: Image | null, parts: readonly WritePart[]): boolean;
+  /** What stands there, with each of the parts as it was in `from`, and nothing else touched. Pure. */
+  withoutParts(standing: Image, from: Image | null, parts: readonly WritePart[]): Image;
   /**
    * One write: compares what stands there with `expected` (null: nothing may stand there) and throws
    * `SETTINGS_CHANGED_MEANWHILE` if it differs; swaps, makes it durable, reads it back. After a throw the
@@ -53,6 +55,10 @@ export interface SettingsStore {
    * that fails too (`WRITE_FAILED` all the same) or the process dies, `isHalfWritten` knows what stands there.
    */
   write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void>;
+  /**
+   * Before the server starts: that nothing of ours is in its way. Throws `HIVE_UNAVAILABLE`: then it must not be started.
+   */
+  letGo(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-import { connect, createServer, type Server } from "node:net";
+import { createServer, type Server } from "node:net";
 import { narrowed } from "./attempt.ts";
 import { SystemError, type World } from "./world.ts";
 
@@ -14,23 +14,8 @@ export const lock: World["lock"] = async (name) => {
   return heldBy(address, name);
 };
 
-/**
- * The same on Windows, by a named pipe: the names are the machine's, whatever the session or account, and the system
- * frees one with its last holder. Node makes the first instance of a pipe or none (`EADDRINUSE`), as Windows offers;
- * Wine would add a second one, so it is asked first whether somebody answers.
- */
-export const pipeLock: World["lock"] = async (name) => {
-  // A pipe's name has no backslash, no difference of case and at most 256 characters, the prefix included.
-  const address = `\\\\.\\pipe\\plex-reclaim-${encodeURIComponent(name).toLowerCase()}`;
-  if (address.length > PIPE_NAME_CHARACTERS) throw new SystemError("ENAMETOOLONG", "bind", name);
-  return (await somebodyAnswers(address)) ? null : heldBy(address, name);
-};
-
 /** sockaddr_un has 108 bytes for the name and its leading NUL byte. */
 const NAME_BYTES = 108;
-const PIPE_NAME_CHARACTERS = 256;
-/** All instances of a pipe may be taken for a moment; then somebody holds it, too. */
-const ANSWER_MS = 5_000;
 
 async function heldBy(address: string, name: string): Promise<{ release(): Promise<void> } | null> {
   // Who connects has no business here.
@@ -54,21 +39,6 @@ function listening(server: Server, address: string): Promise<void> {
       server.off("error", reject);
       resolve();
     });
-  });
-}
-
-function somebodyAnswers(address: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const caller = connect({ path: address });
-    const answer = (there: boolean) => {
-      clearTimeout(timer);
-      caller.destroy();
-      resolve(there);
-    };
-    const timer = setTimeout(() => answer(true), ANSWER_MS);
-    caller.once("connect", () => answer(true));
-    // A refusal for any other reason than that there is nobody comes from somebody.
-    caller.on("error", (error) => answer(narrowed(error, "connect", address).code !== "ENOENT"));
   });
 }
 

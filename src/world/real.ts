@@ -71,8 +71,8 @@ function windowsWorld(windows: WindowsSystem, files: World["files"]): World {
       },
     },
     run: async (file, args, options) =>
-      (await import("./run-on-windows.ts")).runOnWindows(file, args, options),
-    lock: async (name) => (await import("./lock.ts")).pipeLock(name),
+      (await import("./run-on-windows.ts")).runOnWindows(windows.machine.systemFolder, file, args, options),
+    lock: async (name) => (await import("./windows/lock.ts")).mutexLock(name),
   };
 }
 

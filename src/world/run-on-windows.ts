@@ -10,8 +10,8 @@ import { type RunOptions, type RunResult, SystemError } from "./world.ts";
  * starts in the system folder, with a fixed PATH and `options.env` and what Windows itself needs, and nothing else of
  * our environment. Its output is read as UTF-8 as far as it is that; nothing may be decided by it.
  *
- * A `file` that is a mere name is looked for in the system folder, and never in a PATH. That folder is told by
- * `SystemRoot`: who can change that for an administrator's process is one.
+ * A `file` that is a mere name is looked for in the system folder, and never in a PATH. That folder is given,
+ * and never taken from our environment.
  *
  * With `options.shell`, `file` is a command line for `cmd`; it takes no `args`.
  *
@@ -22,37 +22,34 @@ import { type RunOptions, type RunResult, SystemError } from "./world.ts";
  * is asked of other systems only
  */
 export async function runOnWindows(
+  systemFolder: string,
   file: string,
   args: readonly string[],
   options: RunOptions,
 ): Promise<RunResult> {
   const { shell = false, pass = [], leaveRunning = false } = options;
   if (pass.length > 0 || (shell && args.length > 0)) throw new SystemError("EINVAL", "spawn", file);
-  const folder = systemFolder();
-  const program = shell ? win32.join(folder, "cmd.exe") : programIn(folder, file);
+  const program = shell ? win32.join(systemFolder, "cmd.exe") : programIn(systemFolder, file);
   const output = leaveRunning ? "ignore" : "pipe";
   const child = attempt("spawn", program, () =>
     // `cmd /s` takes away the first and the last quotation mark and leaves those between as they are.
     spawn(program, shell ? ["/d", "/s", "/c", `"${file}"`] : args, {
       windowsVerbatimArguments: shell,
       windowsHide: true,
-      cwd: folder,
-      env: environment(folder, options.env ?? {}),
+      // Any other child is in a job that the system ends with us.
+      detached: leaveRunning,
+      cwd: systemFolder,
+      env: environment(systemFolder, options.env ?? {}),
       stdio: [options.stdin === undefined ? "ignore" : "pipe", output, output],
     }),
   );
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   feed(child, options.stdin);
-  const end = await ended(child, program, options.timeoutMs, leaveRunning ? null : folder);
+  const end = await ended(child, program, options.timeoutMs, leaveRunning ? null : systemFolder);
   await drained(child);
   letGo(child);
   return { ...end, stdout: stdout(), stderr: stderr() };
-}
-
-function systemFolder(): string {
-  const root = process.env["SystemRoot"] ?? "";
-  return win32.join(/^[A-Za-z]:[\\/]/.test(root) ? root : "C:\\Windows", "System32");
 }
 
 function programIn(folder: string, file: string): string {

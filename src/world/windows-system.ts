@@ -10,6 +10,7 @@
 export interface WindowsSystem {
   /** The account that this process acts as. */
   readonly self: WindowsSelf;
+  readonly machine: WindowsMachine;
   readonly registry: Registry;
   readonly accounts: WindowsAccounts;
   readonly processes: WindowsProcesses;
@@ -26,6 +27,17 @@ export interface WindowsSelf {
   readonly split: boolean;
   /** 0 is that of services; people have others. */
   readonly session: number;
+}
+
+/**
+ * Where the system keeps folders, by its own account. Our environment says it, too, but may hold whatever anything that
+ * runs as our account has written there (`HKEY_CURRENT_USER\Environment`), with fewer rights than we have.
+ */
+export interface WindowsMachine {
+  /** `C:\Windows\system32` */
+  readonly systemFolder: string;
+  /** `C:\ProgramData` */
+  readonly programData: string;
 }
 
 /** A key; `HKEY_CURRENT_USER` is never used: it is another one when somebody else runs us. */
@@ -105,8 +117,12 @@ export interface WindowsProcesses {
   closeWindows(pid: number): Promise<number>;
   /** Starts a program of our own account, with our rights, detached from us and our console. */
   start(executable: string): Promise<void>;
-  /** Starts a program as the account, with the rights and on the desktop, of a running process. */
-  startLike(pid: number, executable: string): Promise<void>;
+  /**
+   * Starts a program as the account, with the rights and on the desktop, of a running process. What that process is
+   * may be another one by now than was seen before: it counts by the very token that is used. `ESRCH`, and nothing is
+   * started, when there is none with the number, or it is not the account's or has an administrator's full rights.
+   */
+  startLike(pid: number, sid: string, executable: string): Promise<void>;
 }
 
 export interface WindowsService {
@@ -133,7 +149,14 @@ export interface WindowsServices {
   start(name: string): Promise<void>;
 }
 
-/** Who may enter a folder. */
+/** A file by its name, and which one it was seen to be (`FileStat`): where the name means another one now, `ESTALE`. */
+export interface KnownFile {
+  readonly path: string;
+  readonly dev: string;
+  readonly ino: string;
+}
+
+/** Who may enter a folder and use a file, and what that has to do with replacing one. No call follows a link. */
 export interface FolderAccess {
   /**
    * Makes a folder that its owner (our account; the administrators where we are elevated), the system and the
@@ -142,4 +165,21 @@ export interface FolderAccess {
   makePrivate(path: string): Promise<void>;
   /** The owner's SID, and the SIDs that are allowed anything there. */
   accessOf(path: string): Promise<{ readonly owner: string; readonly allowed: readonly string[] }>;
+  /**
+   * Gives a file what another one has beside its bytes: access list (to the letter, with its marks), owner, group,
+   * integrity label, and whether it is hidden, the system's, indexed. Answers what differs when that is done, read back
+   * from both: `owner`, `group`, `dacl`, `label`, `attributes`, and what is never carried, `encryption` and every
+   * further stream (`:name`). Where files have no access lists, those do not count.
+   */
+  copyAccess(from: KnownFile, to: KnownFile): Promise<readonly string[]>;
+  /**
+   * Whether the file could be replaced: `EPERM` for one that is marked read-only, `EACCES`, `EBUSY` while somebody
+   * holds it who does not share that. Changes nothing.
+   */
+  demandReplaceable(file: KnownFile): Promise<void>;
+  /**
+   * Gives a file of ours another name, through to the disk: at once or not at all. `EEXIST` when the name is taken
+   * and not to be replaced; `EBUSY` while anybody at all, ourselves too, holds the file that is to be replaced.
+   */
+  rename(file: KnownFile, to: string, replacing: boolean): Promise<void>;
 }

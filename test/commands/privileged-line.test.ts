@@ -66,7 +66,7 @@ test("whatever its words are, a shell gives exactly them to sudo", () => {
   fc.assert(
     fc.property(fc.array(word, { maxLength: 6 }), (args) => {
       const program = { ...PROGRAM, args: ["status", ...args] };
-      expect(typed(privilegedLine(program, {})).words).toEqual([
+      expect(typed(privilegedLine(program, { env: {} })).words).toEqual([
         "sudo",
         ...program.command,
         "status",
@@ -87,7 +87,7 @@ test("options that came from the environment, which sudo drops, are handed over 
         PLEX_RECLAIM_PLEXTV_URL: undefined,
         HOME: "/root",
       };
-      const { words } = typed(privilegedLine(PROGRAM, env));
+      const { words } = typed(privilegedLine(PROGRAM, { env }));
       const handed = words.slice(2, -PROGRAM.command.length - 2);
       expect(words.slice(0, 2)).toEqual(["sudo", "env"]);
       expect(handed.sort()).toEqual(
@@ -103,7 +103,7 @@ test.each(["reset", "claim"])(
   "a claim code in the environment goes to %s by its standard input, and stands in no word",
   (command) => {
     const env = { PLEX_CLAIM: CODE };
-    const line = privilegedLine({ ...PROGRAM, args: [command] }, env);
+    const line = privilegedLine({ ...PROGRAM, args: [command] }, { env });
     expect(line).not.toContain(CODE);
     const { words, input } = typed(line, env);
     expect(words).toEqual(["sudo", ...PROGRAM.command, command, "--claim-code-file", "-"]);
@@ -113,7 +113,7 @@ test.each(["reset", "claim"])(
 
 test("whatever else it holds stands in no word either: it may be a code that was mistyped", () => {
   for (const value of ["claim-short", "ABCDEFGHIJKLMNOPQRST", "my password"]) {
-    const line = privilegedLine(PROGRAM, { PLEX_CLAIM: value, PLEX_RECLAIM_LANG: "ru" });
+    const line = privilegedLine(PROGRAM, { env: { PLEX_CLAIM: value, PLEX_RECLAIM_LANG: "ru" } });
     expect(line).not.toContain(value);
     expect(typed(line, { PLEX_CLAIM: value }).input).toBe(value);
   }
@@ -127,11 +127,11 @@ test("it is left alone where it is not asked for, or where another way was named
     ["reset", "--claim-code-file", "/f"],
     ["reset", "--claim-code-file=/f"],
   ]) {
-    const line = privilegedLine({ ...PROGRAM, args }, env);
+    const line = privilegedLine({ ...PROGRAM, args }, { env });
     expect(line).not.toContain("PLEX_CLAIM");
     expect(typed(line, env)).toEqual({ words: ["sudo", ...PROGRAM.command, ...args], input: "" });
   }
-  const twin = privilegedLine(PROGRAM, { ...env, PLEX_RECLAIM_CLAIM_CODE_FILE: "/f" });
+  const twin = privilegedLine(PROGRAM, { env: { ...env, PLEX_RECLAIM_CLAIM_CODE_FILE: "/f" } });
   expect(typed(twin, env).words).toEqual([
     "sudo",
     "env",
@@ -143,7 +143,7 @@ test("it is left alone where it is not asked for, or where another way was named
 
 test("a code that stands where it does not belong is not repeated", () => {
   const env = { PLEX_CLAIM: CODE, PLEX_RECLAIM_STATE_DIR: CODE, PLEX_RECLAIM_EXPECT_ACCOUNT: `x ${CODE}` };
-  expect(privilegedLine(PROGRAM, env)).not.toContain(CODE);
+  expect(privilegedLine(PROGRAM, { env })).not.toContain(CODE);
 });
 
 test("the line of another command means the same wherever it is typed", () => {

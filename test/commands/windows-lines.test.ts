@@ -88,8 +88,21 @@ function elevatedWords(line: string, shell: "cmd" | "powershell"): { words: stri
   return { words: argumentsIn(cmdLine(call, VARIABLES)), before: settings };
 }
 
+const SID = "S-1-5-21-1-2-3-1001";
+
+/** The world of an account, as far as lines are made from it. */
+function worldOf(
+  env: Readonly<Record<string, string>> = {},
+  elevation = { elevated: false, split: false },
+  systemFolder = "C:\\Windows\\System32",
+) {
+  const machine = { systemFolder, programData: "C:\\ProgramData" };
+  const windows = { self: { sid: SID, session: 1, ...elevation }, machine } as unknown as WindowsSystem;
+  return { env, windows, user: { uid: -1, gid: -1, name: "jane", home: "C:\\Users\\jane" } };
+}
+
 function elevated(program: Program, env: Readonly<Record<string, string>> = {}) {
-  const line = privilegedLine(program, env);
+  const line = privilegedLine(program, worldOf(env));
   const result = elevatedWords(line, "cmd");
   expect(elevatedWords(line, "powershell")).toEqual(result);
   return { ...result, line };
@@ -122,7 +135,7 @@ describe("the line for an administrator's window", () => {
     const args = [
       "reset",
       "--settings",
-      "HKCU\\Software\\x",
+      "HKEY_USERS\\S-1\\Software\\x",
       "--state-dir=..\\state",
       "--claim-code-file",
       "code.txt",
@@ -130,7 +143,7 @@ describe("the line for an administrator's window", () => {
     expect(elevated({ ...PROGRAM, args }).words.slice(2)).toEqual([
       "reset",
       "--settings",
-      "HKCU\\Software\\x",
+      "HKEY_USERS\\S-1\\Software\\x",
       "--state-dir",
       "D:\\state",
       "--claim-code-file",
@@ -178,20 +191,38 @@ describe("the line for an administrator's window", () => {
     expect(elevated({ ...PROGRAM, args: ["status"] }, env).words.slice(2)).toEqual(["status"]);
   });
 
-  test("takes the shell from the system's folder, wherever that is", () => {
+  test("takes the shell from the system's folder, wherever that is and whatever our environment says", () => {
     const program = { ...PROGRAM, args: ["status"] };
-    expect(privilegedLine(program, { SystemRoot: "E:\\WINNT" })).toContain("'E:\\WINNT\\System32\\cmd.exe'");
-    expect(privilegedLine(program, { SystemRoot: "WINNT" })).toContain("'C:\\Windows\\System32\\cmd.exe'");
+    const env = { SystemRoot: "D:\\mine", SYSTEMROOT: "D:\\mine" };
+    const line = privilegedLine(program, worldOf(env, undefined, "E:\\WINNT\\system32"));
+    expect(line).toContain("'E:\\WINNT\\system32\\cmd.exe'");
+  });
+
+  const KEY = "Software\\Plex, Inc.\\Plex Media Server";
+
+  test.each([
+    [`HKCU\\${KEY}`, `HKEY_USERS\\${SID}\\${KEY}`],
+    [`hkey_current_user\\${KEY}\\`, `HKEY_USERS\\${SID}\\${KEY}\\`],
+    [`Компьютер\\HKEY_CURRENT_USER\\${KEY}`, `HKEY_USERS\\${SID}\\${KEY}`],
+    [`HKEY_USERS\\S-1-5-21-9\\${KEY}`, `HKEY_USERS\\S-1-5-21-9\\${KEY}`],
+    ["-", "-"],
+  ])("names our own registry key so that it is ours for whoever consents (%s)", (settings, named) => {
+    for (const given of [
+      elevated({ ...PROGRAM, args: ["reset", "--yes", `--settings=${settings}`] }),
+      elevated({ ...PROGRAM, args: ["reset", "--yes"] }, { PLEX_RECLAIM_SETTINGS: settings }),
+    ]) {
+      expect(given.words.slice(2)).toEqual(["reset", "--yes", "--settings", named]);
+    }
+  });
+
+  test("leaves what is no path as it is, though it begins as a key", () => {
+    const args = ["reset", "--stop-command", "HKCU\\x"];
+    expect(elevated({ ...PROGRAM, args }).words.slice(2)).toEqual(args);
   });
 });
 
 describe("the line of another command, on Windows", () => {
-  const user = { uid: -1, gid: -1, name: "jane", home: "C:\\Users\\jane" };
-  const as = (elevation: { elevated: boolean; split: boolean }, env = {}) => ({
-    user,
-    env,
-    windows: { self: { sid: "S-1-5-21-1", session: 1, ...elevation } } as unknown as WindowsSystem,
-  });
+  const as = (elevation: { elevated: boolean; split: boolean }, env = {}) => worldOf(env, elevation);
   const person = as({ elevated: false, split: false });
   const program = { ...PROGRAM, args: [] };
 
@@ -222,6 +253,15 @@ describe("the line of another command, on Windows", () => {
     ]);
     const moved = as({ elevated: false, split: false }, { LOCALAPPDATA: "E:\\Local" });
     expect(ownLine({ program, world: moved }, "undo", {})).toContain("--state-dir E:\\Local\\plex-reclaim");
+  });
+
+  test("names our own registry key so that it is ours for whoever types it", () => {
+    const options = { settings: "HKCU\\Software\\x" };
+    const named = ["claim", "--settings", `HKEY_USERS\\${SID}\\Software\\x`];
+    const typed = ownLine({ program, world: person }, "claim", options);
+    expect(argumentsIn(cmdLine(typed, VARIABLES)).slice(2)).toEqual(named);
+    const consent = ownLine({ program, world: as({ elevated: true, split: true }) }, "claim", options);
+    expect(elevatedWords(consent, "powershell").words.slice(2)).toEqual(named);
   });
 
   test("opens an administrator's window again for who became one by a consent, and for nobody else", () => {

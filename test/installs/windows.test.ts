@@ -172,6 +172,34 @@ describe("what may not be seen", () => {
     expect(await find(windows)).toEqual({ servers: [], unseen: [keyOf(BOB)] });
   });
 
+  it.each(["EFBIG", "EBUSY", "WIN32_1009"])(
+    "is named: a person's key that answers %s, and it hides nobody else's server",
+    async (code) => {
+      const { windows } = usualWindows();
+      windows.addSettings(JANE);
+      addBob(windows);
+      windows.addSettings(BOB);
+      windows.registry.beforeCall = ({ call, path }) => {
+        if (path.startsWith(`HKEY_USERS\\${BOB}`)) throw new SystemError(code, call, path);
+      };
+      const { servers, unseen } = await find(windows);
+      expect(servers.map(({ server }) => server.settingsPath)).toEqual([keyOf(JANE)]);
+      expect(unseen).toEqual([keyOf(BOB)]);
+      windows.addProcess({ sid: BOB, session: 2 });
+      windows.self = { ...windows.self, elevated: true };
+      const running = await find(windows);
+      expect(running.servers.map((each) => each.unseen)).toEqual([[], [keyOf(BOB)]]);
+    },
+  );
+
+  it("is an error where it is the machine's own key", async () => {
+    const { windows } = usualWindows();
+    windows.registry.beforeCall = ({ call, path }) => {
+      if (path.startsWith("HKEY_LOCAL_MACHINE")) throw new SystemError("WIN32_1009", call, path);
+    };
+    await expect(find(windows)).rejects.toMatchObject({ code: "WIN32_1009" });
+  });
+
   it("is not told of the closed keys that every Windows has", async () => {
     const { windows } = usualWindows();
     for (const sid of [LOCAL_SYSTEM, "S-1-5-19", "S-1-5-20", "S-1-5-80-1-2-3-4-5"]) {

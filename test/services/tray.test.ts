@@ -5,6 +5,7 @@ import { serviceOf } from "../../src/services/service-of.ts";
 import { losesElevation, trayService } from "../../src/services/tray.ts";
 import { windowsProcessesOf } from "../../src/services/windows-processes.ts";
 import { realWorld } from "../../src/world/real.ts";
+import type { WindowsSelf } from "../../src/world/windows-system.ts";
 import {
   BOB,
   EXECUTABLE,
@@ -80,6 +81,22 @@ describe("the application in the notification area", () => {
     ]);
     const unknown = trayService(windows, withoutExecutable());
     expect([unknown.stopLine, unknown.startLine]).toEqual([STOP, null]);
+  });
+
+  it("has a line for its start only where that starts it as its account and with its rights", () => {
+    const { windows } = usualWindows();
+    const lineFor = (self: Partial<WindowsSelf>, server = JANES) => {
+      windows.self = { sid: JANE, elevated: false, split: false, session: 1, ...self };
+      return trayService(windows, server).startLine;
+    };
+    expect(lineFor({})).toBe(START);
+    // The built-in administrator, who has no lesser rights.
+    expect(lineFor({ elevated: true })).toBe(START);
+    expect(lineFor({ elevated: true, split: true })).toBeNull();
+    expect(lineFor({ sid: BOB })).toBeNull();
+    expect(lineFor({ sid: BOB, elevated: true })).toBeNull();
+    expect(lineFor({ session: 0 })).toBeNull();
+    expect(lineFor({}, serverOf(BOB, "ATTIC\\bob"))).toBeNull();
   });
 
   it("has no manager that could tell about it, or end it by force", async () => {
@@ -169,7 +186,7 @@ describe("control over it", () => {
     windows.addProcess({ executable: "C:\\Windows\\explorer.exe", sid: JANE, hidden: true });
     windows.addProcess({ executable: "C:\\Windows\\cmd.exe", sid: JANE });
     expect(await demand(windows)).toEqual(problem);
-    expect(await start(windows)).toEqual({ code: "START_FAILED", command: START, detail: "no-desktop" });
+    expect(await start(windows)).toEqual({ code: "START_FAILED", command: "", detail: "no-desktop" });
   });
 
   it("is not had after a consent when our own desktop is gone", async () => {
@@ -178,6 +195,19 @@ describe("control over it", () => {
     consent(windows);
     windows.end(desktop);
     expect(await demand(windows)).toMatchObject({ code: "NO_DESKTOP_TO_START_ON" });
+  });
+
+  it.each([
+    ["as its own account", { sid: JANE, elevated: false, split: false, session: 0 }],
+    ["with an administrator's rights", { sid: BOB, elevated: true, split: false, session: 0 }],
+  ])("is not had where no desktop is, as by SSH: %s", async (_, self) => {
+    const { windows } = usualWindows();
+    windows.addProcess({ session: 0 });
+    windows.self = self;
+    const problem = { code: "NO_DESKTOP_TO_START_ON", account: "ATTIC\\jane", line: START };
+    expect(await demand(windows)).toEqual(problem);
+    expect(await start(windows)).toEqual({ code: "START_FAILED", command: "", detail: "no-desktop" });
+    expect(windows.changes).toEqual([]);
   });
 
   it("is not had of a server whose account is not known", async () => {
@@ -268,9 +298,9 @@ describe("its start", () => {
     windows.self = { ...windows.self, elevated: true, split: false };
     expect(await start(windows)).toBe("none");
     expect(windows.running()).toMatchObject([{ sid: JANE, elevated: true }]);
-    windows.self = { sid: LOCAL_SYSTEM, elevated: true, split: false, session: 0 };
+    windows.self = { sid: LOCAL_SYSTEM, elevated: true, split: false, session: 2 };
     expect(await start(windows, serverOf(LOCAL_SYSTEM, "NT AUTHORITY\\SYSTEM"))).toBe("none");
-    expect(windows.running()).toMatchObject([{ sid: JANE }, { sid: LOCAL_SYSTEM, session: 0 }]);
+    expect(windows.running()).toMatchObject([{ sid: JANE }, { sid: LOCAL_SYSTEM, session: 2 }]);
   });
 
   it("is as its account's desktop after a consent: it has no administrator's rights", async () => {
@@ -290,13 +320,38 @@ describe("its start", () => {
   });
 
   it.each([
-    ["start", "ENOENT", false],
-    ["startLike", "EACCES", true],
-  ])("fails with the code when %s is refused", async (call, code, elevated) => {
+    ["another account's", { sid: LOCAL_SYSTEM, elevated: false }],
+    ["an administrator's", { sid: JANE, elevated: true }],
+  ])("is none when the desktop ends after it was judged, and its number is %s", async (_, owner) => {
+    const { windows, desktop } = usualWindows();
+    overTheShoulder(windows);
+    const { details } = windows.processes;
+    const processes = {
+      ...windows.processes,
+      details: async (pid: number) => {
+        const seen = await details(pid);
+        windows.end(desktop);
+        windows.addProcess({ pid: desktop, executable: "C:\\Windows\\System32\\consent.exe", ...owner });
+        return seen;
+      },
+    };
+    const racing = { ...windows, self: windows.self, registry: windows.registry, processes };
+    expect(await problemOf(trayService(racing, JANES).start({ resetLimit: false }))).toEqual({
+      code: "START_FAILED",
+      command: "",
+      detail: "ESRCH",
+    });
+    expect(windows.running()).toEqual([]);
+  });
+
+  it.each([
+    ["start", "ENOENT", START],
+    ["startLike", "EACCES", ""],
+  ])("fails with the code when %s is refused", async (call, code, command) => {
     const { windows } = usualWindows();
-    if (elevated) consent(windows);
+    if (call === "startLike") consent(windows);
     windows.refusals.set(call, code);
-    expect(await start(windows)).toEqual({ code: "START_FAILED", command: START, detail: code });
+    expect(await start(windows)).toEqual({ code: "START_FAILED", command, detail: code });
     expect(windows.running()).toEqual([]);
   });
 

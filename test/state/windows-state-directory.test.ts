@@ -57,14 +57,18 @@ describe("on Windows, the state directory", () => {
       { LOCALAPPDATA: "" },
       "C:\\Users\\jane\\AppData\\Local\\plex-reclaim",
     ],
-    ["the administrators'", byConsent, { LOCALAPPDATA: "D:\\Local" }, "C:\\ProgramData\\plex-reclaim"],
-    ["where ProgramData says", alwaysAdministrator, { ProgramData: "E:\\Data" }, "E:\\Data\\plex-reclaim"],
-    ["the same in capitals", alwaysAdministrator, { PROGRAMDATA: "E:\\Data" }, "E:\\Data\\plex-reclaim"],
+    ["the administrators'", byConsent, { LOCALAPPDATA: "D:\\Local" }, "E:\\ProgramData\\plex-reclaim"],
     [
-      "not where a relative ProgramData says",
+      "where the system says, and not the environment",
       byConsent,
-      { ProgramData: "Data" },
-      "C:\\ProgramData\\plex-reclaim",
+      { PROGRAMDATA: "C:\\Users\\jane", ProgramData: "C:\\Users\\jane" },
+      "E:\\ProgramData\\plex-reclaim",
+    ],
+    [
+      "the same without a consent",
+      alwaysAdministrator,
+      { PROGRAMDATA: "C:\\Users\\jane", ProgramData: "C:\\Users\\jane" },
+      "E:\\ProgramData\\plex-reclaim",
     ],
   ] as const)("is %s", (_, self, env, expected) => {
     const { world } = drive(self, env);

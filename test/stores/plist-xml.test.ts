@@ -101,8 +101,8 @@ ${APPLE_DOCTYPES[0]}
 `);
   });
 
-  test("every day of eight hundred years is the same date as elsewhere, both ways", () => {
-    for (let day = -200_000; day < 100_000; day += 1) {
+  test("days of eight hundred years are the same dates as elsewhere, both ways", () => {
+    for (let day = -200_000; day < 100_000; day += 11) {
       const seconds = day * 86_400 + (day & 0xffff);
       const text = new Date((seconds + 978_307_200) * 1000).toISOString().replace(".000Z", "Z");
       const read = root(plist(`<date>${text}</date>`));

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { inHive, unloadLeftOver } from "../../src/stores/hive.ts";
+import { type HiveFiles, inHive } from "../../src/stores/hive.ts";
 import { openRegistryStore, type RegistryStoreOptions } from "../../src/stores/registry-store.ts";
 import type { Image, SettingsStore } from "../../src/stores/store.ts";
 import type { Registry } from "../../src/world/windows-system.ts";
-import { SystemError } from "../../src/world/world.ts";
+import { type FileStat, SystemError } from "../../src/world/world.ts";
 import { MemoryRegistry, ProcessDied, type RegistryCall, textValue } from "../support/memory-registry.ts";
 import { REMOVE, replaceWith, SIGNED_IN, sorted } from "../support/registry-arbitraries.ts";
 import { problemIn } from "../support/registry-store-contract.ts";
@@ -37,7 +37,22 @@ function signedOff(profile = "%SystemRoot%\\ServiceProfiles\\PlexMediaServer"): 
   return registry;
 }
 
-async function storeIn(registry: MemoryRegistry, options: RegistryStoreOptions = {}): Promise<SettingsStore> {
+/** Folders, and files in them with one name each. What stands in `odd` is otherwise, by the path. */
+function filesWith(odd: Readonly<Record<string, Partial<FileStat> | SystemError>> = {}): HiveFiles {
+  const plain = { dev: "1", ino: "1", links: 1, uid: 0, gid: 0, mode: 0o600, size: 1, mtimeNs: "0" };
+  return {
+    lstat: async (path) => {
+      const what = odd[path];
+      if (what instanceof SystemError) throw what;
+      return { ...plain, kind: path.endsWith(".DAT") ? "file" : "folder", ...what };
+    },
+  };
+}
+
+async function storeIn(
+  registry: MemoryRegistry,
+  options: RegistryStoreOptions = { hiveFiles: filesWith() },
+): Promise<SettingsStore> {
   return openRegistryStore({ registry }, { settingsPath: PATH }, options);
 }
 
@@ -159,7 +174,7 @@ describe("the hive of an account that is not signed in", () => {
 
   test("may not be loaded by a command that only reads", async () => {
     const registry = signedOff();
-    const store = await storeIn(registry, { mayLoadHive: false });
+    const store = await storeIn(registry, {});
     const problem = { code: "HIVE_UNAVAILABLE", path: PATH, reason: "not-loaded" };
     expect(await problemIn(store.readImage())).toEqual(problem);
     registry.mount(MOUNT, FILE);
@@ -167,6 +182,37 @@ describe("the hive of an account that is not signed in", () => {
     registry.unmount(MOUNT);
     registry.mount(SID, FILE);
     expect(await imageIn(store)).toBeDefined();
+    expect(hiveCalls(registry)).toEqual([]);
+  });
+
+  const PROFILE = "C:\\Windows\\ServiceProfiles\\PlexMediaServer";
+  const planted: Record<string, [string, Partial<FileStat>]> = {
+    "its file is a link": [FILE, { kind: "link" }],
+    "its file has another name, too": [FILE, { links: 2 }],
+    "its file is a folder": [FILE, { kind: "folder" }],
+    "its file is a pipe": [FILE, { kind: "other" }],
+    "the profile is a link": [PROFILE, { kind: "link" }],
+    "the profile is a file": [PROFILE, { kind: "file" }],
+  };
+  test.for(Object.entries(planted))("is not loaded where %s", async ([, [path, what]]) => {
+    const registry = signedOff();
+    const store = await storeIn(registry, { hiveFiles: filesWith({ [path]: what }) });
+    const problem = { code: "HIVE_UNAVAILABLE", path: PATH, reason: "link" };
+    expect(await problemIn(store.readImage())).toEqual(problem);
+    expect(await problemIn(store.proveWritable(1))).toEqual(problem);
+    expect(hiveCalls(registry)).toEqual([]);
+    registry.mount(SID, FILE);
+    expect(await imageIn(store)).toBeDefined();
+  });
+
+  test.for([
+    ["ENOENT", { code: "HIVE_UNAVAILABLE", path: PATH, reason: "no-file" }],
+    ["EPERM", { code: "NEEDS_PRIVILEGE", path: PATH, line: "" }],
+    ["EACCES", { code: "NEEDS_PRIVILEGE", path: PATH, line: "" }],
+  ] as const)("is not loaded where looking at its file says %s", async ([code, problem]) => {
+    const registry = signedOff();
+    const hiveFiles = filesWith({ [FILE]: new SystemError(code, "lstat", FILE) });
+    expect(await problemIn((await storeIn(registry, { hiveFiles })).readImage())).toEqual(problem);
     expect(hiveCalls(registry)).toEqual([]);
   });
 
@@ -206,7 +252,7 @@ describe("a hive of ours", () => {
     const registry = signedOff();
     const waits: number[] = [];
     const clock = { sleep: async (ms: number) => void waits.push(ms) };
-    const store = await storeIn(registry, { clock });
+    const store = await storeIn(registry, { clock, hiveFiles: filesWith() });
     registry.keepBusy(MOUNT, 4);
     expect(await imageIn(store)).toBeDefined();
     expect(registry.mounted()).not.toContain(MOUNT);
@@ -220,19 +266,25 @@ describe("a hive of ours", () => {
     expect(hiveCalls(registry)).toEqual(["loadHive", "unloadHive"]);
   });
 
-  test("that stays loaded is reported, after a read and after a write that is done", async () => {
+  test("that stays loaded is reported after a read, and before the server starts; a write is done all the same", async () => {
     const registry = signedOff();
     const store = await storeIn(registry);
     const image = await imageIn(store);
     const to = await store.preview(image, REMOVE);
     const problem = { code: "HIVE_UNAVAILABLE", path: PATH, reason: "still-loaded" };
     registry.keepBusy(MOUNT, 1_000);
-    expect(await problemIn(store.write(image, to))).toEqual(problem);
+    await store.write(image, to);
     expect(sorted(registry.valuesInFile(FILE, KEY))).toEqual(
       sorted(SIGNED_IN.filter(({ name }) => !name.startsWith("PlexOnline"))),
     );
     expect(await problemIn(store.readImage())).toEqual(problem);
-    registry.keepBusy(MOUNT, 0);
+    expect(await problemIn(store.letGo())).toEqual(problem);
+    expect(registry.mounted()).toContain(MOUNT);
+    // Whoever looked into it is done after a while: it is waited for.
+    registry.keepBusy(MOUNT, 12);
+    await store.letGo();
+    expect(registry.mounted()).not.toContain(MOUNT);
+    await store.letGo();
     expect(await imageIn(store)).toEqual(to);
     expect(registry.mounted()).not.toContain(MOUNT);
   });
@@ -264,35 +316,20 @@ describe("a hive of ours", () => {
     expect(await problemIn((await storeIn(registry)).readImage())).toEqual(problem);
   });
 
+  test("of another account is left alone: somebody may be at work in it", async () => {
+    const registry = signedOff();
+    registry.addHiveFile("C:\\Users\\bob\\NTUSER.DAT", { [KEY]: SIGNED_IN });
+    registry.mount("plex-reclaim-S-1-5-21-9", "C:\\Users\\bob\\NTUSER.DAT");
+    expect(await imageIn(await storeIn(registry))).toBeDefined();
+    expect(registry.mounted()).toEqual([".DEFAULT", "S-1-5-18", "plex-reclaim-S-1-5-21-9"]);
+  });
+
   test("left over is unloaded for the account that was given a temporary one meanwhile", async () => {
     const registry = signedOff();
     registry.mount(MOUNT, FILE);
     registry.setKey(`HKEY_USERS\\${SID}\\Software`);
     expect(await (await storeIn(registry)).readImage()).toBeNull();
     expect(registry.mounted()).toEqual([".DEFAULT", "S-1-5-18", SID]);
-  });
-});
-
-describe("hives left over by dead runs", () => {
-  test("are all unloaded, and nothing else is", async () => {
-    const registry = signedOff();
-    registry.mount("PLEX-RECLAIM-S-1-5-21-9", FILE);
-    registry.setKey(`HKEY_USERS\\${MOUNT}`);
-    registry.setKey("HKEY_USERS\\plex-reclaimed");
-    registry.keepBusy(MOUNT, 2);
-    expect(await unloadLeftOver({ registry })).toEqual([]);
-    expect(registry.mounted()).toEqual([".DEFAULT", "S-1-5-18", "plex-reclaimed"]);
-    expect(registry.calls.filter(({ call }) => call === "unloadHive")).toHaveLength(4);
-  });
-
-  test("are named when they cannot be unloaded", async () => {
-    const registry = signedOff();
-    registry.mount(MOUNT, FILE);
-    registry.keepBusy(MOUNT, 1_000);
-    expect(await unloadLeftOver({ registry })).toEqual([MOUNT]);
-    registry.keepBusy(MOUNT, 0);
-    registry.mayLoadHives = false;
-    expect(await unloadLeftOver({ registry })).toEqual([MOUNT]);
   });
 });
 
@@ -401,7 +438,7 @@ describe("a hive that is unloaded under a call's hands", () => {
   test("takes no work with it that failed for another reason", async () => {
     const registry = signedOff();
     let times = 0;
-    const request = { sid: SID, path: PATH, mayLoad: true };
+    const request = { sid: SID, path: PATH, files: filesWith() };
     const work = inHive(registry, request, async () => {
       times += 1;
       throw new SystemError("ENOENT", "x", "y");

@@ -34,6 +34,7 @@ export function watchedWorld(
       : {
           windows: {
             self: windows.self,
+            machine: windows.machine,
             registry: watched(windows.registry, "registry", meet),
             accounts: watched(windows.accounts, "accounts", meet),
             processes: watched(windows.processes, "windowsProcesses", meet),

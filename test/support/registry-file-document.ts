@@ -23,7 +23,7 @@ export interface RegistryDocument {
   readonly meaning: readonly MeantKey[];
 }
 
-export function pick<T>(random: Random, from: readonly T[]): T {
+function pick<T>(random: Random, from: readonly T[]): T {
   return from[random(from.length)] as T;
 }
 

@@ -4,6 +4,7 @@ import { otherAttributes, parsePreferences } from "../../src/stores/preferences-
 import { realFiles } from "../../src/world/files.ts";
 import type { RegistryValue, WindowsSystem } from "../../src/world/windows-system.ts";
 import { type Files, SystemError, type World } from "../../src/world/world.ts";
+import { fileAccessOnHost } from "./file-access-on-host.ts";
 import { dwordValue, MemoryRegistry, textValue } from "./memory-registry.ts";
 import type { SettingsHome, SimulatedMachine } from "./simulated-world.ts";
 
@@ -95,6 +96,7 @@ function demandTypes(values: readonly RegistryValue[]): void {
 function worldOf(machine: SimulatedMachine, registry: MemoryRegistry): Partial<World> {
   const windows: WindowsSystem = {
     self: { sid: OWN_SID, elevated: false, split: false, session: 1 },
+    machine: { systemFolder: "C:\\Windows\\system32", programData: "C:\\ProgramData" },
     registry,
     accounts: {
       nameOf: async (sid) => (sid === OWN_SID ? "DEN\\jane" : null),
@@ -128,7 +130,7 @@ function worldOf(machine: SimulatedMachine, registry: MemoryRegistry): Partial<W
         }
         if (!machine.running) machine.start();
       },
-      startLike: async (_pid, executable) => {
+      startLike: async (_pid, _sid, executable) => {
         throw new SystemError("EPERM", "startLike", executable);
       },
     },
@@ -150,6 +152,7 @@ function worldOf(machine: SimulatedMachine, registry: MemoryRegistry): Partial<W
         mkdirSync(path, { mode: 0o700 });
       },
       accessOf: async () => ({ owner: OWN_SID, allowed: [OWN_SID, "S-1-5-18", "S-1-5-32-544"] }),
+      ...fileAccessOnHost(),
     },
   };
   return {

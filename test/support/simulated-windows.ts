@@ -3,6 +3,7 @@ import type {
   FolderAccess,
   RegistryValue,
   WindowsAccounts,
+  WindowsMachine,
   WindowsProcess,
   WindowsProcessDetails,
   WindowsProcesses,
@@ -12,6 +13,7 @@ import type {
   WindowsSystem,
 } from "../../src/world/windows-system.ts";
 import { type FileStat, type Files, SystemError } from "../../src/world/world.ts";
+import { fileAccessOnHost } from "./file-access-on-host.ts";
 import { MemoryRegistry, textValue } from "./memory-registry.ts";
 
 export const PMS = "Plex Media Server.exe";
@@ -70,6 +72,7 @@ interface Ending {
  */
 export class SimulatedWindows implements WindowsSystem {
   self: WindowsSelf = { sid: JANE, elevated: false, split: false, session: 1 };
+  machine: WindowsMachine = { systemFolder: "C:\\Windows\\system32", programData: "C:\\ProgramData" };
   readonly registry = new MemoryRegistry();
   readonly accounts: WindowsAccounts;
   readonly processes: WindowsProcesses;
@@ -266,13 +269,14 @@ export class SimulatedWindows implements WindowsSystem {
         this.changes.push(`start ${executable}`);
         this.addProcess({ executable, elevated: this.self.elevated, parent: this.processes.ownPid });
       },
-      startLike: async (pid, executable) => {
+      startLike: async (pid, sid, executable) => {
         this.#refuse("startLike", executable);
         const like = this.#running.get(pid)?.process;
-        if (like === undefined) throw new SystemError("ESRCH", "startLike", String(pid));
+        if (like === undefined || like.sid !== sid || like.elevated) {
+          throw new SystemError("ESRCH", "startLike", String(pid));
+        }
         this.changes.push(`startLike ${pid} ${executable}`);
-        const { sid, elevated, session } = like;
-        this.addProcess({ executable, sid, elevated, session, parent: pid });
+        this.addProcess({ executable, sid, elevated: false, session: like.session, parent: pid });
       },
     };
   }
@@ -339,6 +343,7 @@ export class SimulatedWindows implements WindowsSystem {
         if (!this.#privateFolders.has(path)) throw new SystemError("ENOENT", "accessOf", path);
         return { owner: this.self.sid, allowed: [this.self.sid, LOCAL_SYSTEM, "S-1-5-32-544"] };
       },
+      ...fileAccessOnHost(),
     };
   }
 

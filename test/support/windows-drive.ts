@@ -5,7 +5,7 @@ import type { WindowsSelf, WindowsSystem } from "../../src/world/windows-system.
 import { type Folder, SystemError, type World } from "../../src/world/world.ts";
 
 /** Whose a folder is, and who may enter it. */
-export type Access = Awaited<ReturnType<WindowsSystem["folders"]["accessOf"]>>;
+type Access = Awaited<ReturnType<WindowsSystem["folders"]["accessOf"]>>;
 
 export interface WindowsDrive {
   readonly world: Pick<World, "files" | "user" | "env" | "clock" | "randomHex"> & {
@@ -65,9 +65,10 @@ export function windowsDrive(
       return found;
     },
   };
-  const windows = new Proxy({ self: me, folders: onlyFolders } as unknown as WindowsSystem, {
+  const machine = { systemFolder: "C:\\Windows\\system32", programData: "E:\\ProgramData" };
+  const windows = new Proxy({ self: me, machine, folders: onlyFolders } as unknown as WindowsSystem, {
     get: (target, name) => {
-      if (name === "self" || name === "folders") return target[name];
+      if (name === "self" || name === "machine" || name === "folders") return target[name];
       throw new Error(`nobody plays ${String(name)} here`);
     },
   });

@@ -3,6 +3,7 @@ import type {
   FolderAccess,
   Registry,
   WindowsAccounts,
+  WindowsMachine,
   WindowsProcesses,
   WindowsSelf,
   WindowsServices,
@@ -46,6 +47,7 @@ export async function connectBridge(end: BridgeEnd): Promise<WindowsBridge> {
   const processes = groupOf<WindowsProcesses>(call, "processes", PROCESSES);
   return {
     self: (await call("", "self", [])) as WindowsSelf,
+    machine: (await call("", "machine", [])) as WindowsMachine,
     registry: groupOf<Registry>(call, "registry", REGISTRY),
     accounts: groupOf<WindowsAccounts>(call, "accounts", ACCOUNTS),
     processes: { ...processes, ownPid: (await call("processes", "ownPid", [])) as number },
@@ -92,7 +94,13 @@ const SERVICES: MethodsOf<WindowsServices> = {
   stop: true,
   start: true,
 };
-const FOLDERS: MethodsOf<FolderAccess> = { makePrivate: true, accessOf: true };
+const FOLDERS: MethodsOf<FolderAccess> = {
+  makePrivate: true,
+  accessOf: true,
+  copyAccess: true,
+  demandReplaceable: true,
+  rename: true,
+};
 
 function groupOf<T>(call: Call, group: string, methods: MethodsOf<T>): T {
   const names = Object.keys(methods);

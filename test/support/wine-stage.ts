@@ -3,11 +3,11 @@ import { rm } from "node:fs/promises";
 import { join, win32 } from "node:path";
 import { expect } from "vitest";
 import { type PlexTv, startPlexTv } from "../../src/standins/plex-tv.ts";
-import { type Language, demandText, type Ending } from "./both-languages.ts";
+import { demandText, type Ending, type Language } from "./both-languages.ts";
 import { demandNoSecret } from "./canary.ts";
 import { demandSchema } from "./output-schema.ts";
 import type { RegValues } from "./reg-text.ts";
-import { demandEnd, type Ended, eventually, jsonLines } from "./stage.ts";
+import { demandEnd, type Ended, eventually, hastyClock, jsonLines } from "./stage.ts";
 import { whyNoWindowsStandIns } from "./windows-stand-ins.ts";
 import {
   NODE_IN_WINE,
@@ -33,7 +33,12 @@ export interface WineCall {
   readonly env?: Readonly<Record<string, string | null>>;
   /** What stands on its standard input; nothing, and the end of it, by default. */
   readonly stdin?: string;
+  /** Its own waits and deadlines pass so many times as fast. */
+  readonly haste?: number;
 }
+
+/** Where somebody types, nothing stands on the standard input. */
+type AtTerminal = Omit<WineCall, "stdin">;
 
 /** Why these scenarios cannot be played here, or null; under `CI=true` that is an error instead. */
 export function whyNoWineStage(): string | null {
@@ -142,16 +147,12 @@ export class WineStage {
   }
 
   /** Starts the program at a terminal, where somebody types. */
-  async atTerminal(args: readonly string[], options: Pick<WineCall, "env"> = {}): Promise<WineTerminal> {
+  async atTerminal(args: readonly string[], options: AtTerminal = {}): Promise<WineTerminal> {
     return await this.typeInto(NODE_IN_WINE, [PROGRAM_IN_WINE, ...args], options);
   }
 
   /** Starts any program at a terminal, with the environment that ours gets. */
-  async typeInto(
-    file: string,
-    args: readonly string[],
-    options: Pick<WineCall, "env"> = {},
-  ): Promise<WineTerminal> {
+  async typeInto(file: string, args: readonly string[], options: AtTerminal = {}): Promise<WineTerminal> {
     const terminal = await this.machine.terminal(file, args, { env: this.#env(options) });
     this.#terminals.push(terminal);
     return terminal;
@@ -244,7 +245,7 @@ export class WineStage {
     expect(await this.server.answers()).toBe(true);
   }
 
-  /** Throws when the state directory is open to others, or holds a secret elsewhere than it may. */
+  /** Throws when the state directory holds a secret elsewhere than it may. */
   demandNothingLeaked(): void {
     const root = this.#hostState();
     for (const entry of ["", ...this.#everythingIn(root)]) {
@@ -279,6 +280,7 @@ export class WineStage {
 
   #env(options: WineCall): Record<string, string> {
     const env: Record<string, string> = this.twins;
+    if (options.haste !== undefined) env["NODE_OPTIONS"] = `--import=${hastyClock(options.haste)}`;
     for (const [name, value] of Object.entries(options.env ?? {})) {
       if (value === null) delete env[name];
       else env[name] = value;
@@ -328,12 +330,13 @@ export async function playInWine(
     /** Prepares the stage; answers what to call. */
     call(stage: WineStage): Promise<{ readonly args: readonly string[]; readonly options?: WineCall }>;
     readonly ending: Ending;
+    /** Both, where nothing else is said. */
+    readonly languages?: readonly Language[];
     /** Looks at the world afterwards. */
     after(stage: WineStage, ended: Ended): Promise<void>;
   },
-  languages: readonly Language[] = ["en", "ru"],
 ): Promise<void> {
-  const { ending } = scenario;
+  const { ending, languages = ["en", "ru"] } = scenario;
   for (const language of [...languages, null]) {
     await onWineStage(machine, scenario.stage, async (stage) => {
       const { args, options } = await scenario.call(stage);

@@ -13,6 +13,7 @@ const missing = whyNoWine();
 const withoutCompiler = whyNoWindowsStandIns();
 const SCRIPTS = `${PROJECT_IN_WINE}\\test\\wine\\native`;
 const NOTEPAD = "C:\\windows\\system32\\notepad.exe";
+const ANOTHER_PROGRAM = "C:\\windows\\system32\\winver.exe";
 const WAIT_MS = 30_000;
 
 describe.skipIf(missing !== null)(`the native port ${missing ?? ""}`, () => {
@@ -157,7 +158,7 @@ describe.skipIf(missing !== null)(`the native port ${missing ?? ""}`, () => {
     });
 
     it("starts a program like one that runs", async () => {
-      await port.processes.startLike(port.processes.ownPid, NOTEPAD);
+      await port.processes.startLike(port.processes.ownPid, port.self.sid, NOTEPAD);
       const [started] = await named("notepad.exe");
       if (started === undefined) throw new Error("none was started");
       const like = await port.processes.details(port.processes.ownPid);
@@ -167,8 +168,23 @@ describe.skipIf(missing !== null)(`the native port ${missing ?? ""}`, () => {
       });
       await until(async () => (await port.processes.closeWindows(started.pid)) > 0, WAIT_MS, "NO_WINDOW");
       await until(async () => (await named("notepad.exe")).length === 0, WAIT_MS, "NEVER_ENDED");
-      const gone = port.processes.startLike(started.pid, NOTEPAD);
+      const gone = port.processes.startLike(started.pid, port.self.sid, NOTEPAD);
       await expect(gone).rejects.toEqual(refused("ESRCH"));
+    });
+
+    it("starts none like a process of another account, or with an administrator's rights", async () => {
+      const { ownPid, startLike } = port.processes;
+      await expect(startLike(ownPid, "S-1-5-18", NOTEPAD)).rejects.toEqual(refused("ESRCH"));
+      const made = await machine.node(`${SCRIPTS}\\elevated.mjs`, [ANOTHER_PROGRAM]);
+      expect(made.stderr).toBe("");
+      const elevated = Number(made.stdout);
+      const { sid } = port.self;
+      const details = await port.processes.details(elevated);
+      expect(details).toMatchObject({ owner: { sid, elevated: true } });
+      await expect(startLike(elevated, sid, NOTEPAD)).rejects.toEqual(refused("ESRCH"));
+      expect(await named("notepad.exe")).toEqual([]);
+      await machine.run("taskkill.exe", ["/f", "/pid", String(elevated)]);
+      await until(async () => (await port.processes.details(elevated)) === null, WAIT_MS, "NEVER_ENDED");
     });
 
     it("says why a program does not start", async () => {

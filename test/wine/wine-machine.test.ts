@@ -35,6 +35,7 @@ const met = [];
 export function windowsSystem() {
   return {
     self: { sid: "S-1-5-21-1-2-3-1000", elevated: true, split: false, session: 1 },
+    machine: { systemFolder: "C:\\\\windows\\\\system32", programData: "C:\\\\ProgramData" },
     registry: {
       kept: new Map(),
       async setValue(key, value) { this.kept.set(key.path + value.name, value); },

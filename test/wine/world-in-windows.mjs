@@ -1,9 +1,13 @@
 // What the World of the program, as built, does on Windows: one part a call, one line of JSON as the answer.
 // node world-in-windows.mjs PART [ARGUMENT…]
 import { Buffer } from "node:buffer";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openWorld } from "../../dist/world/real.js";
 
+// Wine gives a program its own values of some variables: these are changed when it runs.
+Object.assign(process.env, JSON.parse(process.env.LATER_ENVIRONMENT ?? "{}"));
 const world = await openWorld();
 const { files } = world;
 const [part = "", ...args] = process.argv.slice(2);
@@ -42,6 +46,7 @@ const parts = {
       user,
       systemRoot,
       windows: world.windows !== undefined,
+      machine: world.windows.machine,
       plex: await outcome(world.processes.plexMediaServers()),
     };
   },
@@ -115,6 +120,37 @@ const parts = {
     await held?.release();
     if (how === "again") return (await world.lock(name)) === null ? "refused" : "held again";
     return "over";
+  },
+
+  async longLock(name) {
+    const held = await outcome(world.lock(name));
+    return typeof held === "string" ? held : "held";
+  },
+
+  // Something else has the name.
+  async taken(name) {
+    const { systemLibrary, wide } = await import("../../dist/world/windows/native.js");
+    const kernel32 = systemLibrary("kernel32.dll");
+    const create = kernel32("CreateEventW", "handle", "memory", "int32", "int32", "memory");
+    const made = create(null, 0, 0, wide(`Global\\plex-reclaim-${name}`)) !== 0n;
+    return made && (await world.lock(name)) === null ? "refused" : "held";
+  },
+
+  // Somebody has made a pipe of that name and waits for whom it may act as.
+  async lured(name) {
+    const pipe = `\\\\.\\pipe\\plex-reclaim-${name}`;
+    let callers = 0;
+    const server = createServer((caller) => {
+      callers += 1;
+      caller.on("error", () => undefined).destroy();
+    });
+    await once(server.listen(pipe), "listening");
+    const held = await world.lock(name);
+    await held?.release();
+    // Whoever came before this one was seen before it.
+    await once(connect(pipe).resume(), "close");
+    server.close();
+    return { others: callers - 1, held: held !== null };
   },
 
   async run(file, ...rest) {

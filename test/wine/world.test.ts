@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { windowsLine } from "../../src/model/windows-word.ts";
 import { openWine, PROGRAM_IN_WINE, PROJECT_IN_WINE, type WineMachine } from "../support/wine.ts";
@@ -7,6 +7,7 @@ import { until } from "../world/scratch.ts";
 
 const reason = whyNoWine();
 const SCRIPT = `${PROJECT_IN_WINE}\\test\\wine\\world-in-windows.mjs`;
+const SYSTEM = "C:\\windows\\system32";
 const LONG = `C:\\${"long".repeat(55)}\\${"longer".repeat(30)}`;
 
 describe.skipIf(reason !== null).for(["22", "24", "26"] as const)(
@@ -31,10 +32,12 @@ describe.skipIf(reason !== null).for(["22", "24", "26"] as const)(
       return path;
     }
 
-    async function world(...args: readonly string[]): Promise<unknown> {
-      const { status, stdout, stderr } = await machine.node(SCRIPT, args);
+    const world = (...args: readonly string[]) => worldWith({}, ...args);
+
+    async function worldWith(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
+      const { status, stdout, stderr } = await machine.node(SCRIPT, args, { env });
       if (status !== 0) throw new Error(`${args[0]} ended with ${status}: ${stdout}${stderr}`);
-      return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+      return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as unknown;
     }
 
     it("the world knows us, and finds every variable in capitals", async () => {
@@ -43,8 +46,27 @@ describe.skipIf(reason !== null).for(["22", "24", "26"] as const)(
         user: { uid: -1, gid: -1, name: "root", home: "C:\\users\\root" },
         systemRoot: ["C:\\windows", "C:\\windows"],
         windows: true,
+        machine: { systemFolder: SYSTEM, programData: "C:\\ProgramData" },
         plex: "ENOSYS",
       });
+    });
+
+    it("no variable says where the system's folders are, or what its programs are", async () => {
+      const path = folder("System32");
+      const moved = { SystemRoot: path, windir: path, SystemDrive: "D:", ProgramData: path };
+      const env = { LATER_ENVIRONMENT: JSON.stringify(moved) };
+      const us = await worldWith(env, "us");
+      expect(us).toMatchObject({
+        systemRoot: [path, path],
+        machine: { systemFolder: SYSTEM, programData: "C:\\ProgramData" },
+      });
+      const line = "echo %SystemRoot%& echo %windir%& echo %ComSpec%& cd";
+      const ran = await worldWith(env, "run", line, '{"shell":true}');
+      expect(ran).toMatchObject({
+        status: 0,
+        stdout: ["C:\\windows", "C:\\windows", `${SYSTEM}\\cmd.exe`, SYSTEM, ""].join("\r\n"),
+      });
+      expect(await worldWith(env, "run", "hostname", "{}")).toMatchObject({ status: 0 });
     });
 
     it("files keep the contract of the world, and no name leads elsewhere", async () => {
@@ -87,6 +109,19 @@ describe.skipIf(reason !== null).for(["22", "24", "26"] as const)(
       await until("the lock is free", async () => (await world("lock", name, "again")) === "held again");
     });
 
+    it("a lock calls nobody, and who has a pipe of its name does not hold it", async () => {
+      expect(await world("lured", `lured-${node}`)).toEqual({ others: 0, held: true });
+    });
+
+    it("a lock is refused where something else has its name", async () => {
+      expect(await world("taken", `taken-${node}`)).toBe("refused");
+    });
+
+    it("a lock whose name would have to be cut is refused", async () => {
+      expect(await world("longLock", "x".repeat(240))).toBe("ENAMETOOLONG");
+      expect(await world("longLock", "x".repeat(239))).toBe("held");
+    });
+
     it("programs are found in the system's folder alone, and tell how they ended", async () => {
       expect(await world("run", "hostname", "{}")).toMatchObject({ status: 0, stdout: "PLEXBOX\r\n" });
       expect(await world("run", "node", "{}")).toBe("ENOENT");
@@ -107,7 +142,7 @@ describe.skipIf(reason !== null).for(["22", "24", "26"] as const)(
         '"a  b"',
         "x y",
         "C:\\q",
-        "C:\\windows\\System32",
+        SYSTEM,
         "%PLEX_CLAIM%",
         "",
       ]);
@@ -136,6 +171,18 @@ describe.skipIf(reason !== null).for(["22", "24", "26"] as const)(
         stopped: { code: "STOP_FAILED", command: "exit 5", detail: "status=5" },
         started: { code: "START_FAILED", command: "exit 3", detail: "status=3" },
       });
+    });
+
+    it("a start command that is still at work when we end goes on to its end", async () => {
+      const path = folder();
+      const go = `require('fs').existsSync('${path.replaceAll("\\", "/")}/go')`;
+      const wait = `Z:\\node\\node.exe -e "const t=setInterval(()=>{if(${go})clearInterval(t)},50)"`;
+      const line = `${wait}& echo over> ${path}\\end`;
+      expect(await world("command", "exit 0", line)).toEqual({ stopped: "none", started: "none" });
+      const end = machine.hostPath(`${path}\\end`);
+      expect(existsSync(end), "nobody has waited for it").toBe(false);
+      writeFileSync(machine.hostPath(`${path}\\go`), "");
+      await until("it has come to its end", () => existsSync(end));
     });
 
     it.each(["default", LONG])("the state directory is made and found again (%s)", async (path) => {

@@ -121,6 +121,9 @@ describe("the Russian catalogue", () => {
       "problem.CLAIM_CODE_UNREADABLE.why",
       "problem.SYSTEM_CALL_FAILED.why",
       "name.signal.SIGINT",
+      "name.platform.win32",
+      "name.platform.darwin",
+      "name.platform.freebsd",
     ]);
   });
 });

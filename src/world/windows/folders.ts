@@ -1,19 +1,23 @@
 import { win32 } from "node:path";
 import type { FolderAccess, WindowsSelf } from "../windows-system.ts";
+import { copyAccess } from "./copy-access.ts";
 import { refusal } from "./errors.ts";
+import { demandReplaceable, rename } from "./known-file.ts";
 import { copyOf, demand, type Handle, systemLibrary, wide } from "./native.ts";
 import { allowedSids } from "./sid.ts";
 import { sidTextAt } from "./token.ts";
 
-/** Who may enter folders. Paths may be longer than 260. */
+/** Who may enter folders and use files. Paths may be longer than 260. */
 export function nativeFolders(self: () => WindowsSelf): FolderAccess {
   return {
     makePrivate: async (path) => makePrivate(path, self()),
     accessOf: async (path) => accessOf(path),
+    copyAccess: async (from, to) => copyAccess(from, to),
+    demandReplaceable: async (file) => demandReplaceable(file),
+    rename: async (file, to, replacing) => rename(file, to, replacing),
   };
 }
 
-const ADMINISTRATORS = "S-1-5-32-544";
 const EVERYBODY = "S-1-1-0";
 /** `SDDL_REVISION_1`. */
 const REVISION = 1;

@@ -56,6 +56,12 @@ export function systemLibrary(file: string): Declare {
   };
 }
 
+/** The folder that the kernel names as the system's, as `C:\Windows\system32`. */
+export function systemFolder(): string {
+  folder ??= askedSystemFolder();
+  return folder;
+}
+
 /** The refusal that the last native call has left (`GetLastError`); to be asked for before the next native call. */
 export function lastRefusal(call: string, path: string): SystemError {
   return refusal(lastError(), call, path);
@@ -196,11 +202,6 @@ const LEAST_ARGUMENTS = 6;
 
 const LONGEST_FOLDER = 32_768;
 let folder: string | undefined;
-
-function systemFolder(): string {
-  folder ??= askedSystemFolder();
-  return folder;
-}
 
 /** `kernel32.dll` is in every process already: its bare name can mean no other file. */
 function askedSystemFolder(): string {

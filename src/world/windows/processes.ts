@@ -28,9 +28,9 @@ export function nativeProcesses(self: () => WindowsSelf, ownPid: number): Window
     details: async (pid) => detailsOf(pid, self()),
     closeWindows: async (pid) => closeWindowsOf(pid),
     start: async (executable) => startDetached(executable),
-    startLike: async (pid, executable) => {
+    startLike: async (pid, sid, executable) => {
       const done = withProcess(pid, self(), (process) => {
-        startWithTokenOf(process, pid, executable, self().session);
+        startWithTokenOf(process, pid, { sid, session: self().session }, executable);
         return true;
       });
       if (done === null) throw new SystemError("ESRCH", "OpenProcess", String(pid));

@@ -50,7 +50,7 @@ export function withNewKey(key: RegistryKey): void {
 }
 
 /** A handle to be closed; null when there is no such key. See `withKey`. */
-export function openKey(key: RegistryKey, access: number): Handle | null {
+function openKey(key: RegistryKey, access: number): Handle | null {
   return walk(key, access, () => null);
 }
 

@@ -3,7 +3,7 @@ import type { Registry, RegistryKey, RegistryValue } from "../windows-system.ts"
 import { SystemError } from "../world.ts";
 import { refusal, WIN32 } from "./errors.ts";
 import { type Handle, systemLibrary, wide } from "./native.ts";
-import { ACCESS, keyText, openKey, rootOf, withKey, withNewKey } from "./registry-key.ts";
+import { ACCESS, keyText, rootOf, withKey, withNewKey } from "./registry-key.ts";
 import { withPrivileges } from "./token.ts";
 
 /**

@@ -1,7 +1,14 @@
 import { win32 } from "node:path";
 import { SystemError } from "../world.ts";
 import { addressOf, demand, type Handle, lastRefusal, systemLibrary, wide, withHandle } from "./native.ts";
-import { TOKEN_DUPLICATE, TOKEN_QUERY, tokenFacts, withPrivileges, withTokenOf } from "./token.ts";
+import {
+  TOKEN_DUPLICATE,
+  TOKEN_QUERY,
+  type TokenFacts,
+  tokenFacts,
+  withPrivileges,
+  withTokenOf,
+} from "./token.ts";
 
 /**
  * Starts a program with our account and rights. It is no part of us: no handle, console or job of ours, so that no
@@ -36,14 +43,24 @@ export function startDetached(executable: string): void {
  * Starts a program with the account, the rights and the own environment of a process, on the desktop where people work.
  * Its profile is not loaded for that: the process that runs has it already.
  *
- * @throws SystemError `EPERM` when that process is in another session than ours (Windows would start the program in
- *   ours), or our account may not act for others; `EACCES` when its token may not be copied
+ * The number of a process that has ended goes to another one: whose token it is, and with what rights, is asked of the
+ * token itself, before anything is made of it.
+ *
+ * @param wanted the account, and our own session
+ * @throws SystemError `ESRCH` when the token is another account's, or has an administrator's full rights; `EPERM` when
+ *   the process is in another session than ours (Windows would start the program in ours), or our account may not act
+ *   for others; `EACCES` when its token may not be copied
  */
-export function startWithTokenOf(running: Handle, pid: number, executable: string, ownSession: number): void {
+export function startWithTokenOf(
+  running: Handle,
+  pid: number,
+  wanted: Pick<TokenFacts, "sid" | "session">,
+  executable: string,
+): void {
   const started = withTokenOf(running, TOKEN_QUERY | TOKEN_DUPLICATE, (token) => {
-    if (tokenFacts(token).session !== ownSession) {
-      throw new SystemError("EPERM", "CreateProcessWithTokenW", executable);
-    }
+    const { sid, elevated, session } = tokenFacts(token);
+    if (sid !== wanted.sid || elevated) throw new SystemError("ESRCH", "OpenProcessToken", String(pid));
+    if (session !== wanted.session) throw new SystemError("EPERM", "CreateProcessWithTokenW", executable);
     withHandle(primaryOf(token, pid), (primary) =>
       withEnvironmentOf(primary, (environment) => createLike(primary, environment, executable)),
     );

@@ -1,6 +1,7 @@
-import type { WindowsSelf, WindowsSystem } from "../windows-system.ts";
+import type { WindowsMachine, WindowsSelf, WindowsSystem } from "../windows-system.ts";
 import { nativeAccounts } from "./accounts.ts";
 import { nativeFolders } from "./folders.ts";
+import { nativeMachine } from "./machine.ts";
 import { nativeProcesses } from "./processes.ts";
 import { nativeRegistry } from "./registry.ts";
 import { nativeServices } from "./services.ts";
@@ -16,9 +17,14 @@ export function windowsSystem(): WindowsSystem {
     own ??= ownAccount();
     return own;
   };
+  let machine: WindowsMachine | undefined;
   return {
     get self() {
       return self();
+    },
+    get machine() {
+      machine ??= nativeMachine();
+      return machine;
     },
     registry: nativeRegistry,
     accounts: nativeAccounts,

@@ -72,6 +72,13 @@ await check("who we are", () => {
   return self;
 });
 
+await check("where the system keeps its folders", () => {
+  assert.match(windows.machine.systemFolder, /^[A-Z]:\\.*\\system32$/i);
+  assert.ok(existsSync(join(windows.machine.systemFolder, "cmd.exe")));
+  assert.equal(windows.machine.programData.toLowerCase(), process.env["ProgramData"].toLowerCase());
+  return windows.machine;
+});
+
 await check("a key that is not there", async () => {
   assert.equal(await registry.values(key), null);
   assert.equal(await registry.subkeys(key), null);
@@ -283,7 +290,7 @@ await check("no handle is left open, whatever the answer is", async () => {
     () => processes.details(process.pid),
     () => processes.details(0x7ffffffc),
     () => processes.start(join(tmpdir(), "none.exe")),
-    () => processes.startLike(process.pid, join(tmpdir(), "none.exe")),
+    () => processes.startLike(process.pid, self.sid, join(tmpdir(), "none.exe")),
     () => services.query(service.name),
     () => services.query("no such service"),
     () => services.mayControl(service.name),
