@@ -6,11 +6,12 @@ export type InstallKind =
   | "running-process"
   | "windows-tray"
   | "windows-service"
+  | "mac-application"
   | "settings-file"
   | "registry-key";
 
 /** How its settings are kept; one file a mechanism in `stores/`. */
-export type StoreKind = "xml" | "plist" | "registry";
+export type StoreKind = "xml" | "plist" | "registry" | "defaults";
 
 /** How it is stopped and started. */
 export type ServiceDescription =
@@ -19,6 +20,8 @@ export type ServiceDescription =
   | { readonly kind: "windows-service"; readonly name: string }
   /** The application in the notification area of a Windows desktop. */
   | { readonly kind: "tray" }
+  /** The application of a Mac: asked to quit, and launched again. */
+  | { readonly kind: "mac-application"; readonly application: string }
   | { readonly kind: "command"; readonly stop?: string; readonly start?: string }
   | { readonly kind: "none" };
 

@@ -21,7 +21,7 @@ const ManifestSchema = v.object({
   createdAt: v.number(),
   server: v.string(),
   settings: v.string(),
-  store: v.picklist(["xml", "plist", "registry"]),
+  store: v.picklist(["xml", "plist", "registry", "defaults"]),
   /** `ProcessedMachineIdentifier`, where the settings could still be read. */
   deviceId: v.nullable(v.string()),
   run: v.nullable(v.string()),

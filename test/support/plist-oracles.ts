@@ -75,7 +75,11 @@ def value(plain):
     return {key: value(item) for key, item in content}
 def answer(asked):
     try:
-        if "load" in asked: return plain(plistlib.loads(base64.b64decode(asked["load"])))
+        if "load" in asked:
+            data = base64.b64decode(asked["load"])
+            # Left to itself it takes no XML file that begins with a comment.
+            form = plistlib.FMT_BINARY if data.startswith(b"bplist") else plistlib.FMT_XML
+            return plain(plistlib.loads(data, fmt=form))
         form = plistlib.FMT_XML if asked["format"] == "xml" else plistlib.FMT_BINARY
         made = plistlib.dumps(value(asked["dump"]), fmt=form, sort_keys=False)
         return base64.b64encode(made).decode()

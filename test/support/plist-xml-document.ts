@@ -68,7 +68,7 @@ export function xmlDocument(random: Random, tree: PlistDictionary): XmlDocument 
     pick(random, ["<plist>", '<plist version="1.0">', "<plist  version = '1.0' >"]) +
     misc() +
     pick(random, ["<dict>", "<dict >"]) +
-    pick(random, [...SPACES, "\n\t<!-- first -->"]);
+    pick(random, ["", "", "\n\t<!-- first -->"]);
   const even = random(2) === 0 ? pick(random, SPACES) : null;
   const entries: XmlEntry[] = [];
   const means: [string, PlistValue][] = [];
