@@ -25,7 +25,8 @@ export interface FoundServer {
   readonly unseen: readonly string[];
 }
 
-export type FindWorld = Pick<World, "run" | "files" | "processes" | "user" | "env" | "windows">;
+export type FindWorld = Pick<World, "run" | "files" | "processes" | "user" | "env" | "windows"> &
+  Partial<Pick<World, "platform">>;
 
 /**
  * Every Plex Media Server of this machine; with `settings` only that one, found or not. Each system looks in its own
@@ -36,6 +37,7 @@ export async function findServers(world: FindWorld, options: FindOptions): Promi
   if (windows !== undefined) {
     return (await import("./windows.ts")).findServersOnWindows({ windows, files, env }, options);
   }
+  if (world.platform === "darwin") return (await import("./macos.ts")).findServersOnMac(world, options);
   return (await import("./linux.ts")).findServersOnLinux(world, options);
 }
 

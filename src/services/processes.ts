@@ -1,7 +1,8 @@
 import type { Server, ServerProcess } from "../model/server.ts";
 import type { World } from "../world/world.ts";
 
-export type ProcessWorld = Pick<World, "processes" | "files" | "run" | "user" | "windows">;
+export type ProcessWorld = Pick<World, "processes" | "files" | "run" | "user" | "windows"> &
+  Partial<Pick<World, "platform">>;
 
 /**
  * The processes of this one server: its executable, under its account or with its data folder. Each system tells
@@ -15,6 +16,7 @@ export async function processesOf(
   if (windows !== undefined) {
     return (await import("./windows-processes.ts")).windowsProcessesOf(windows, server);
   }
+  if (world.platform === "darwin") return (await import("./mac-processes.ts")).macProcessesOf(world, server);
   return (await import("./linux-processes.ts")).linuxProcessesOf(world, server);
 }
 
@@ -24,5 +26,7 @@ export async function isSupervised(world: ProcessWorld, server: Server): Promise
   if (windows !== undefined) {
     return (await import("./windows-processes.ts")).isSupervisedOnWindows(windows, server);
   }
+  if (world.platform === "darwin")
+    return (await import("./mac-processes.ts")).isSupervisedOnMac(world, server);
   return (await import("./linux-processes.ts")).isSupervisedOnLinux(world, server);
 }

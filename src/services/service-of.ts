@@ -1,6 +1,7 @@
 import { ProblemError } from "../model/problem.ts";
 import type { Server } from "../model/server.ts";
 import { commandService } from "./command.ts";
+import { macApplication } from "./mac-application.ts";
 import type { Service, ServiceWorld } from "./service.ts";
 import { systemdService } from "./systemd.ts";
 import { trayService } from "./tray.ts";
@@ -17,6 +18,8 @@ export function serviceOf(world: ServiceWorld, server: Server): Service {
       return world.windows === undefined
         ? NO_SERVICE
         : windowsService(world.windows, server, server.service.name);
+    case "mac-application":
+      return macApplication(world, server, server.service.application);
     case "tray":
       return world.windows === undefined ? NO_SERVICE : trayService(world.windows, server);
     case "none":

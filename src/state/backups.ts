@@ -49,6 +49,7 @@ const MANIFEST = "manifest.json";
 const SETTINGS = {
   xml: "settings.xml",
   plist: "settings.plist",
+  defaults: "settings.plist",
   registry: "settings.reg",
 } as const satisfies Record<StoreKind, string>;
 const NAME = /^\d{8}-\d{6}-[0-9a-f]{4}$/;

@@ -28,6 +28,8 @@ export async function openStore(
         onNote,
       });
     }
+    case "defaults":
+      return (await import("./defaults-store.ts")).openDefaultsStore(world, server, { readOnly, onNote });
     case "registry": {
       const { windows } = world;
       if (windows === undefined)
