@@ -1,5 +1,5 @@
 import { shellWord } from "../model/shell-word.ts";
-import { stateDirectoryPath } from "../state/state-directory.ts";
+import { type StatePlaceWorld, stateDirectoryPath } from "../state/state-directory.ts";
 import type { WindowsSystem } from "../world/windows-system.ts";
 import type { World } from "../world/world.ts";
 import { looksLikeCode } from "./code-in-argument.ts";
@@ -70,8 +70,8 @@ const HANDED_OVER: readonly string[] = [...OPTIONS.map(({ name }) => twinOf(name
  * `undo` is for the account that did the run, as whom we are here: no `sudo` (root would look into records of its
  * own), and the state directory in use. `claim` is as root if we are not. Who came by `sudo` needs it again.
  *
- * On Windows a person's own server needs no administrator. Who became one by a consent needs that again, for both: it
- * is the administrators' state directory that is in use.
+ * A person's own server needs no root on a Mac, and no administrator on Windows. Who became one there by a consent
+ * needs that again, for both: it is the administrators' state directory that is in use.
  */
 export function ownLine(
   { program, world }: { readonly program: Program; readonly world: OwnWorld },
@@ -89,12 +89,13 @@ export function ownLine(
       : typedLine(program.command, words);
   }
   // Root by way of sudo: the line is typed in the shell of the person, who is not root there.
-  const asRoot = world.user.uid === 0 ? world.env["SUDO_USER"] !== undefined : command === "claim";
+  const fromOthers = command === "claim" && world.platform !== "darwin";
+  const asRoot = world.user.uid === 0 ? world.env["SUDO_USER"] !== undefined : fromOthers;
   const sudo = asRoot ? ["sudo"] : [];
   return [...sudo, ...program.command, ...words].map(shellWord).join(" ");
 }
 
-type OwnWorld = Pick<World, "user" | "env" | "windows">;
+type OwnWorld = StatePlaceWorld;
 
 function givenPlaces({ windows }: OwnWorld, options: Pick<TargetOptions, PlaceName>): string[] {
   return PLACES.flatMap(([name, option]) => {

@@ -51,6 +51,15 @@ export type Problem =
   | { readonly code: "OTHER_SESSION"; readonly pid: number; readonly account: string }
   | { readonly code: "NO_DESKTOP_TO_START_ON"; readonly account: string; readonly line: string }
   | { readonly code: "NO_WAY_TO_STOP"; readonly reason: "no-service" | "no-start-command" }
+  /** The system was not allowed to hand over the request to quit, or nobody answered its question. */
+  | { readonly code: "AUTOMATION_REFUSED"; readonly application: string }
+  /** launchd starts it again after every end. `line` unloads that job, `backLine` loads it again. */
+  | {
+      readonly code: "KEPT_ALIVE_BY_AGENT";
+      readonly label: string;
+      readonly line: string;
+      readonly backLine: string;
+    }
   | { readonly code: "OFFLINE" }
   | { readonly code: "PLEXTV_UNREACHABLE"; readonly reason: string }
   | { readonly code: "PLEXTV_RATE_LIMITED"; readonly seconds: number }

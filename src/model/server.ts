@@ -28,7 +28,7 @@ export type ServiceDescription =
 /** A process of a server; pid and start time together name one process for ever (pids are used again). */
 export interface ServerProcess {
   readonly pid: number;
-  /** Linux: clock ticks since boot. Windows: milliseconds since 1601. From the kernel. */
+  /** Linux: clock ticks since boot. Windows: milliseconds since 1601. macOS: seconds since 1970. From the kernel. */
   readonly startTicks: number;
 }
 
@@ -50,6 +50,8 @@ export interface Server {
   readonly settingsPath: string;
   /** The folder `Plex Media Server` that holds logs and databases. */
   readonly dataFolder: string;
+  /** Where its logs are, when that is not `Logs` in the data folder: a Mac has a place of their own. */
+  readonly logFolder?: string;
   /** The executable that must be gone after a stop, where it is known. */
   readonly executable?: string;
   /** The account the server runs under, where it is known. */

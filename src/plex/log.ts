@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Server } from "../model/server.ts";
 import { type Folder, type OpenFile, SystemError, type World } from "../world/world.ts";
 import { readLogLine, type Sign } from "./log-line.ts";
@@ -29,9 +29,9 @@ export type LogFinding =
     };
 
 /**
- * Reads `Logs/Plex Media Server.log` in the server's data folder. A refusal counts only while no later line proves
- * that plex.tv accepted the token. `since`: milliseconds since 1970; a start before it is an earlier one (a second
- * of leeway, as old logs have no milliseconds).
+ * Reads `Plex Media Server.log` in the server's log folder: `Logs` in its data folder, where it names none. A refusal
+ * counts only while no later line proves that plex.tv accepted the token. `since`: milliseconds since 1970; a start
+ * before it is an earlier one (a second of leeway, as old logs have no milliseconds).
  *
  * The folder belongs to the server's user and we may be root: the folder is pinned, no link is followed in its last
  * parts, only a regular file is read. At most 64 MiB from the end are read, of a line 16 KiB. Plex itself keeps to
@@ -40,15 +40,16 @@ export type LogFinding =
  */
 export async function readSignInLog(
   world: Pick<World, "files">,
-  server: Pick<Server, "dataFolder">,
+  server: Pick<Server, "dataFolder" | "logFolder">,
   options: { readonly since?: number } = {},
 ): Promise<LogFinding> {
-  const path = join(server.dataFolder, "Logs", LOG_NAME);
+  const folder = server.logFolder ?? join(server.dataFolder, "Logs");
+  const path = join(folder, LOG_NAME);
   try {
     // The data folder itself may be reached through a link (one image does so by design); nothing below it may.
-    const data = await world.files.openFolder(await world.files.realPath(server.dataFolder));
-    return await closing(data, async () =>
-      closing(await data.openFolder("Logs"), (logs) => findIn(logs, path, options.since)),
+    const parent = await world.files.openFolder(await world.files.realPath(dirname(folder)));
+    return await closing(parent, async () =>
+      closing(await parent.openFolder(basename(folder)), (logs) => findIn(logs, path, options.since)),
     );
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

@@ -1,8 +1,197 @@
 import { ProblemError } from "../model/problem.ts";
-import type { Server } from "../model/server.ts";
+import type { Server, ServerProcess } from "../model/server.ts";
+import { shellWord } from "../model/shell-word.ts";
+import { SystemError, type World } from "../world/world.ts";
+import { loadedJobs, userOf } from "./mac-agents.ts";
+import { attemptAs, type MacAttempt, NOT_RUNNING } from "./mac-attempt.ts";
+import { launch } from "./mac-launch.ts";
+import { macProcessesOf } from "./mac-processes.ts";
+import type { MacUser } from "./mac-user.ts";
+import { runProgram } from "./program.ts";
 import type { Service, ServiceWorld } from "./service.ts";
 
-/** TODO: being built. */
-export function macApplication(_world: ServiceWorld, _server: Server, _application: string): Service {
-  throw new ProblemError({ code: "INTERNAL", detail: "not built" });
+/** Without its files, what keeps the server alive is not looked for. */
+export type MacServiceWorld = ServiceWorld & Partial<Pick<World, "files">>;
+
+/**
+ * The server as an application of a Mac: asked to quit by an Apple event and launched again, both as its own account
+ * and on that account's desktop, as a person would. It is never ended by force, and no job of launchd is unloaded.
+ * Whether it has ended, or has begun, is told by its processes alone.
+ *
+ * Source of the stop: ChuckPa's DBRepair for macOS. Errors of `osascript` and `open` are known by their number: their
+ * texts are in the language of the account.
+ *
+ * `demandControl` also throws `KEPT_ALIVE_BY_AGENT` and `AUTOMATION_REFUSED`, and `STOP_FAILED` where no event can be
+ * sent at all; `requestStop` throws `STOP_FAILED` (its `detail` is the number, or how the tool ended) and
+ * `AUTOMATION_REFUSED`. The first of them lets macOS ask for the consent, while nothing has been changed yet.
+ */
+export function macApplication(world: MacServiceWorld, server: Server, application: string): Service {
+  const user = userOf(server);
+  const typed = (words: readonly string[]) => lineFor(world, user, words);
+  const mac: MacServer = {
+    world,
+    server,
+    application,
+    stopLine: typed(["osascript", "-e", `tell ${NAMED} to quit`]),
+    startLine: typed(["open", "-g", application]),
+  };
+  return {
+    stopLine: mac.stopLine,
+    startLine: mac.startLine,
+    demandControl: (settings) => demandControl(mac, user, settings),
+    stopDeadlineMs: async () => STOP_MS,
+    requestStop: () => requestStop(mac, demandUser(user)),
+    condition: async () => "unknown",
+    queuedStopMs: async () => 0,
+    killedByForce: async () => false,
+    start: () => launch(world, server, demandUser(user), { application, startLine: mac.startLine }),
+  };
+}
+
+interface MacServer {
+  readonly world: MacServiceWorld;
+  readonly server: Server;
+  readonly application: string;
+  readonly stopLine: string;
+  readonly startLine: string;
+}
+
+/** DBRepair waits so long for it; a large library takes its time to close. */
+const STOP_MS = 60_000;
+/** Somebody must read the question and click. */
+const CONSENT_MS = 60_000;
+/** The question was asked before: this is for one that was withdrawn since. */
+const QUIT_MS = 30_000;
+const TOOL_MS = 15_000;
+
+/** By the name that it has in every language; what sends no event may name an application that is not there. */
+const NAMED = 'application "Plex Media Server"';
+const IS_RUNNING = [`${NAMED} is running`];
+/** An event that changes nothing, whatever it is answered. What counts is whether it may be sent. */
+const ASK_CONSENT = [`tell ${NAMED} to count windows`];
+/** Its answer would come after the last write: that may take longer than any answer is waited for. */
+const QUIT = ["ignoring application responses", `tell ${NAMED} to quit`, "end ignoring"];
+
+const CONNECTION_BROKE = "-609";
+const NO_CONSENT = "-1743";
+
+/** A line for the shell in which we were called: of who came by `sudo`, the shell is that person's. */
+function lineFor({ user, env }: MacServiceWorld, account: MacUser | null, words: readonly string[]): string {
+  const shellOwner = (user.uid === 0 ? env["SUDO_UID"] : undefined) ?? String(user.uid);
+  const own = account === null || shellOwner === String(account.uid);
+  const before = own ? [] : ["sudo", "launchctl", "asuser", String(account.uid), "sudo", "-u", account.name];
+  return [...before, ...words].map(shellWord).join(" ");
+}
+
+function demandUser(user: MacUser | null): MacUser {
+  if (user === null) throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-service" });
+  return user;
+}
+
+async function demandControl(mac: MacServer, account: MacUser | null, settings: string): Promise<void> {
+  const { world, server } = mac;
+  const user = demandUser(account);
+  const needsPrivilege = new ProblemError({ code: "NEEDS_PRIVILEGE", path: settings, line: "" });
+  if (world.user.uid !== 0 && world.user.uid !== user.uid) throw needsPrivilege;
+  const processes = await macProcessesOf(world, server);
+  if (processes === "unknown") throw needsPrivilege;
+  await demandNotKeptAlive(mac, processes);
+  await demandDesktop(mac, user, needsPrivilege);
+  await demandApplication(mac);
+  await demandReach(mac, user, processes);
+  const asked = await events(mac, user, ASK_CONSENT, CONSENT_MS);
+  if (asked === NO_CONSENT || asked === "timeout") throw automationRefused();
+}
+
+/** Unloading it for a while would be ours to undo after a crash as well; a person does that better. */
+async function demandNotKeptAlive(
+  { world, server }: MacServer,
+  own: readonly ServerProcess[],
+): Promise<void> {
+  const { files } = world;
+  if (files === undefined) return;
+  const jobs = await loadedJobs({ ...world, files }, server, new Set(own.map(({ pid }) => pid)));
+  const keeper = jobs === "unknown" ? undefined : jobs.find(({ keepsAlive }) => keepsAlive);
+  if (keeper === undefined) return;
+  const { label, line, backLine } = keeper;
+  throw new ProblemError({ code: "KEPT_ALIVE_BY_AGENT", label, line, backLine });
+}
+
+/**
+ * Applications live on their account's desktop. Root reaches it from anywhere (`launchctl asuser`); anybody else only
+ * from within: whether events and launches get there from a session over the network is not known for sure.
+ */
+async function demandDesktop(mac: MacServer, user: MacUser, needsPrivilege: ProblemError): Promise<void> {
+  const { world, startLine: line } = mac;
+  const desktop = await runProgram(world, LAUNCHCTL, ["print", `gui/${user.uid}`], { timeoutMs: TOOL_MS });
+  if (desktop?.status !== 0) {
+    throw new ProblemError({ code: "NO_DESKTOP_TO_START_ON", account: user.name, line });
+  }
+  if (world.user.uid === 0) return;
+  const manager = await runProgram(world, LAUNCHCTL, ["managername"], { timeoutMs: TOOL_MS });
+  if (manager?.status === 0 && manager.stdout.trim() !== "Aqua") throw needsPrivilege;
+}
+
+const LAUNCHCTL = "/bin/launchctl";
+
+async function demandApplication({ world, application }: MacServer): Promise<void> {
+  try {
+    await world.files?.stat(application);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.code !== "ENOENT" && error.code !== "ENOTDIR") return;
+    throw new ProblemError({ code: "NO_WAY_TO_STOP", reason: "no-start-command" }, { cause: error });
+  }
+}
+
+/** One that runs and is on no desktop that our events reach was not launched there: by SSH, or as a daemon. */
+async function demandReach(mac: MacServer, user: MacUser, own: readonly ServerProcess[]): Promise<void> {
+  const [first] = own;
+  if (first === undefined) return;
+  const answer = await script(mac, user, IS_RUNNING, TOOL_MS);
+  if (answer.failure !== null) throw stopFailed(mac, answer.failure);
+  if (answer.stdout.trim() === "true") return;
+  throw new ProblemError({ code: "OTHER_SESSION", pid: first.pid, account: user.name });
+}
+
+async function requestStop(mac: MacServer, user: MacUser): Promise<void> {
+  // An event to an application that does not run would start it.
+  if (await isGone(mac)) return;
+  const failure = await events(mac, user, QUIT, QUIT_MS);
+  if (failure === null || failure === NOT_RUNNING || failure === CONNECTION_BROKE) return;
+  if (await isGone(mac)) return;
+  throw failure === NO_CONSENT || failure === "timeout" ? automationRefused() : stopFailed(mac, failure);
+}
+
+async function isGone({ world, server }: MacServer): Promise<boolean> {
+  const processes = await macProcessesOf(world, server);
+  return processes !== "unknown" && processes.length === 0;
+}
+
+function automationRefused(): ProblemError {
+  return new ProblemError({ code: "AUTOMATION_REFUSED", application: "Plex Media Server" });
+}
+
+function stopFailed({ stopLine }: MacServer, detail: string): ProblemError {
+  return new ProblemError({ code: "STOP_FAILED", command: stopLine, detail });
+}
+
+/** Sends an event; null where it was taken, else what went wrong in machine words. */
+async function events(
+  mac: MacServer,
+  user: MacUser,
+  lines: readonly string[],
+  timeoutMs: number,
+): Promise<string | null> {
+  return (await script(mac, user, lines, timeoutMs)).failure;
+}
+
+function script(
+  { world }: MacServer,
+  user: MacUser,
+  lines: readonly string[],
+  timeoutMs: number,
+): Promise<MacAttempt> {
+  const words = lines.flatMap((line) => ["-e", line]);
+  return attemptAs(world, user, "/usr/bin/osascript", words, timeoutMs);
 }

@@ -1,4 +1,4 @@
-import type { RunOptions, RunResult, World } from "../world/world.ts";
+import { type RunOptions, type RunResult, SystemError, type World } from "../world/world.ts";
 
 /** An account of this Mac. */
 export interface MacUser {
@@ -8,15 +8,22 @@ export interface MacUser {
   readonly home: string;
 }
 
-/** TODO: being built. */
+/**
+ * Runs a program as an account of this Mac: as it is where that is our own; as root in that account's session of
+ * launchd (`launchctl asuser`, which leaves the account as it is) under that account (`sudo -u`). `sudo -u` alone would
+ * not do: its `defaults` cannot write after `ssh` (github.com/nix-darwin/nix-darwin/pull/1341).
+ *
+ * Throws `SystemError` (`EPERM`), and runs nothing, for another account where we are not root.
+ */
 export async function runAs(
   world: Pick<World, "run" | "user">,
-  user: MacUser,
+  user: Pick<MacUser, "name" | "uid">,
   file: string,
   args: readonly string[],
   options: RunOptions,
 ): Promise<RunResult> {
   if (world.user.uid === user.uid) return world.run(file, args, options);
+  if (world.user.uid !== 0) throw new SystemError("EPERM", "spawn", file);
   const asUser = ["asuser", String(user.uid), "/usr/bin/sudo", "-u", user.name, "-H", "--", file, ...args];
   return world.run("/bin/launchctl", asUser, options);
 }

@@ -1,4 +1,4 @@
-import { win32 } from "node:path";
+import { posix, win32 } from "node:path";
 import type { SignInWay } from "../model/event.ts";
 import type { Server } from "../model/server.ts";
 import { shellWord } from "../model/shell-word.ts";
@@ -15,10 +15,19 @@ export async function signInWays(
   claimLine: string,
 ): Promise<SignInWay[]> {
   const claim: SignInWay = { way: "claim-command", line: claimLine };
-  return [
-    claim,
-    ...(server.store === "registry" ? await onWindows(world, server) : await onLinux(world, server)),
-  ];
+  return [claim, ...(await waysOf(world, server))];
+}
+
+async function waysOf(world: SignInWorld, server: Server): Promise<SignInWay[]> {
+  switch (server.store) {
+    case "registry":
+      return withNewClaim(world, server, { join: win32.join, version: "1.32.2" });
+    case "defaults":
+    case "plist":
+      return withNewClaim(world, server, { join: posix.join, version: "1.29.2" });
+    case "xml":
+      return onLinux(world, server);
+  }
 }
 
 /**
@@ -40,24 +49,27 @@ async function onLinux(world: SignInWorld, server: Server): Promise<SignInWay[]>
   ];
 }
 
-/** From this one on the local page alone claims no server on Windows. Source: forums.plex.tv/t/839096. */
-const NEW_CLAIM_VERSION = "1.32.2";
-
 /**
- * On Windows the server keeps an address for it (`.claimURL`), or a page (`Setup Plex.html`), in its data folder: so
- * PmsService's source has it; their content and lifetime are not documented. What is not there is not named.
+ * From a version on the local page alone claims no server on Windows (forums.plex.tv/t/839096) and macOS
+ * (forums.plex.tv/t/816337). On Windows the server keeps an address for it (`.claimURL`), or a page (`Setup Plex.html`),
+ * in its data folder: so PmsService's source has it; their content and lifetime are not documented, and that those of a
+ * Mac are there is UNVERIFIED. What is not there is not named.
  */
-async function onWindows(world: SignInWorld, server: Server): Promise<SignInWay[]> {
+async function withNewClaim(
+  world: SignInWorld,
+  server: Server,
+  { join, version: newClaim }: { readonly join: typeof posix.join; readonly version: string },
+): Promise<SignInWay[]> {
   const ways: SignInWay[] = [];
-  const claimUrl = win32.join(server.dataFolder, ".claimURL");
+  const claimUrl = join(server.dataFolder, ".claimURL");
   if (await isThere(world, claimUrl)) ways.push({ way: "claim-url-file", path: claimUrl });
-  const setupPage = win32.join(server.dataFolder, "Setup Plex.html");
+  const setupPage = join(server.dataFolder, "Setup Plex.html");
   if (await isThere(world, setupPage)) ways.push({ way: "setup-page", path: setupPage });
   const url = `http://127.0.0.1:${portOf(server)}/web`;
   const answer = await identity(world, server.url);
   const version = answer.kind === "answers" ? answer.version : "";
-  if (version === "") ways.push({ way: "local-browser-before", url, version: NEW_CLAIM_VERSION });
-  else if (!atLeast(version, NEW_CLAIM_VERSION)) ways.push({ way: "local-browser", url });
+  if (version === "") ways.push({ way: "local-browser-before", url, version: newClaim });
+  else if (!atLeast(version, newClaim)) ways.push({ way: "local-browser", url });
   return ways;
 }
 

@@ -8,6 +8,9 @@ export async function surroundings(
   server: Server,
 ): Promise<readonly Note[]> {
   const { windows } = world;
+  if (server.store === "defaults") {
+    return (await import("../installs/macos-data-folder.ts")).macDataFolderNotes(world, server);
+  }
   if (windows === undefined || server.store !== "registry") return [];
   const { dataFolderNotes } = await import("../installs/windows-data-folder.ts");
   const { updaterService } = await import("../installs/windows-services.ts");

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { ProblemError } from "../model/problem.ts";
 import type { Server, StoreKind } from "../model/server.ts";
-import type { FileMetadata, Image, StoredImage } from "../stores/store.ts";
+import type { FileMetadata, Image, OriginalFile, StoredImage } from "../stores/store.ts";
 import type { Folder } from "../world/world.ts";
 import { SystemError } from "../world/world.ts";
 import { absentAsNull, readIfThere, release, removeIfThere, writeDurably } from "./durable.ts";
@@ -31,6 +31,14 @@ const ManifestSchema = v.object({
   token: v.nullable(v.string()),
   /** Null where settings are no file. */
   metadata: v.nullable(v.object({ uid: v.number(), gid: v.number(), mode: v.number() })),
+  /** A file that the settings lay in besides, kept beside them; no restore needs it. */
+  original: v.exactOptional(
+    v.object({
+      name: v.pipe(v.string(), v.regex(/^[\w-][\w.-]*$/)),
+      sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+      sizeBytes: v.number(),
+    }),
+  ),
 });
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
 
@@ -69,7 +77,7 @@ export async function createBackup(
 ): Promise<Manifest> {
   const createdAt = world.clock.now();
   const id = `${timeName(createdAt)}-${world.randomHex(2)}`;
-  const { image, metadata } = source.stored;
+  const { image, metadata, original } = source.stored;
   const manifest: Manifest = {
     version: 1,
     id,
@@ -83,6 +91,7 @@ export async function createBackup(
     sizeBytes: image.bytes.length,
     token: source.token,
     metadata,
+    ...(original !== undefined && { original: aboutOriginal(original) }),
   };
   const unfinished = `.${id}.new`;
   try {
@@ -90,6 +99,7 @@ export async function createBackup(
     const folder = await state.backups.openFolder(unfinished);
     try {
       await writeDurably(folder, SETTINGS[manifest.store], image.bytes);
+      if (original !== undefined) await writeDurably(folder, originalName(original.name), original.bytes);
       await writeDurably(folder, MANIFEST, manifestBytes(manifest));
     } finally {
       await release(() => folder.close());
@@ -102,6 +112,7 @@ export async function createBackup(
     throw error;
   }
   await readBackup(state, id);
+  await demandOriginal(state, manifest);
   return manifest;
 }
 
@@ -129,7 +140,7 @@ export async function readBackup(state: StateDirectory, id: string): Promise<Bac
   try {
     const bytes = await readIfThere(folder, SETTINGS[manifest.store]);
     if (bytes === null) throw damagedBackup(id, "settings-missing");
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const sha256 = sha256Of(bytes);
     if (sha256 !== manifest.sha256 || bytes.length !== manifest.sizeBytes) throw damagedBackup(id, "hash");
     return { manifest, image: { bytes, sha256 }, metadata: manifest.metadata };
   } finally {
@@ -210,6 +221,31 @@ export function backupSettingsPath(state: StateDirectory, id: string, store: Sto
   return pathInState(backupFolder(state, id), SETTINGS[store]);
 }
 
+function aboutOriginal({ name, bytes }: OriginalFile): NonNullable<Manifest["original"]> {
+  return { name, sha256: sha256Of(bytes), sizeBytes: bytes.length };
+}
+
+/** In a name of its own, whatever the file was called. */
+function originalName(name: string): string {
+  return `original-${name}`;
+}
+
+/** Only when it is new: a backup whose settings are whole can be restored without it. */
+async function demandOriginal(state: StateDirectory, { id, original }: Manifest): Promise<void> {
+  if (original === undefined) return;
+  const folder = await openBackup(state, id);
+  try {
+    const bytes = await readIfThere(folder, originalName(original.name));
+    if (bytes === null || sha256Of(bytes) !== original.sha256) throw damagedBackup(id, "hash");
+  } finally {
+    await release(() => folder.close());
+  }
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
 async function openBackup(state: StateDirectory, id: string): Promise<Folder> {
   const folder = NAME.test(id) ? await absentAsNull(state.backups.openFolder(id)) : null;
   if (folder === null) throw new ProblemError({ code: "BACKUP_NOT_FOUND", id });
@@ -244,7 +280,7 @@ function manifestIn(bytes: Uint8Array): Manifest | null {
 }
 
 function checkOf(manifest: object): string {
-  return createHash("sha256").update(JSON.stringify(manifest)).digest("hex");
+  return sha256Of(new TextEncoder().encode(JSON.stringify(manifest)));
 }
 
 function damagedBackup(id: string, reason: string): ProblemError {

@@ -28,6 +28,7 @@ const ServerSchema = v.object({
   store: v.picklist(["xml", "plist", "registry", "defaults"]),
   settingsPath: v.string(),
   dataFolder: v.string(),
+  logFolder: v.exactOptional(v.string()),
   executable: v.exactOptional(v.string()),
   account: v.exactOptional(
     v.union([

@@ -20,16 +20,17 @@ export interface StateDirectory {
 
 export type StateWorld = Pick<World, "files" | "user" | "env" | "clock" | "randomHex" | "windows">;
 
+/** Who we are, where that decides the default place. */
+export type StatePlaceWorld = Pick<World, "user" | "env" | "windows"> & Partial<Pick<World, "platform">>;
+
 /**
  * The platform's state directory for root (an elevated administrator) or for the user, unless `--state-dir` names
  * one.
  */
-export function stateDirectoryPath(
-  world: Pick<World, "user" | "env" | "windows">,
-  override?: string,
-): string {
+export function stateDirectoryPath(world: StatePlaceWorld, override?: string): string {
   if (override !== undefined) return override;
   if (world.windows !== undefined) return windowsDefault(world, world.windows);
+  if (world.platform === "darwin") return macDefault(world.user);
   if (world.user.uid === 0) return "/var/lib/plex-reclaim";
   const base = world.env["XDG_STATE_HOME"];
   const state = base?.startsWith("/") === true ? base : posix.join(world.user.home, ".local", "state");
@@ -89,6 +90,11 @@ function windowsDefault(
   if (self.elevated) return win32.join(machine.programData, "plex-reclaim");
   const local = absolute(env["LOCALAPPDATA"]) ?? win32.join(user.home, "AppData", "Local");
   return win32.join(local, "plex-reclaim");
+}
+
+/** What an application needs to run (Apple, File System Programming Guide). XDG's variables mean nothing there. */
+function macDefault({ uid, home }: World["user"]): string {
+  return posix.join(uid === 0 ? "/" : home, "Library", "Application Support", "plex-reclaim");
 }
 
 /** With a drive or a share: `\folder` is one of whatever drive we are at. */

@@ -22,7 +22,7 @@ export function readBinaryPlist(bytes: PlistBytes, path: string): PlistValue {
 }
 
 /** So many bytes of strings and data a file may hold, a shared one counted wherever it is referred to (64 MiB). */
-export const MAX_PLIST_CONTENT = 64 * 1_048_576;
+const MAX_PLIST_CONTENT = 64 * 1_048_576;
 
 /** A value that was read, and how large it is where it is referred to. */
 interface Finished {
@@ -123,8 +123,6 @@ class BinaryReader {
     this.#spend(referenceSize);
     const index = unsignedAt(this.#bytes, frame.referencesAt + frame.followed * referenceSize, referenceSize);
     if (index >= objects) throw this.#refuse("syntax");
-    const isKey = frame.kind === "dictionary" && frame.followed < frame.count;
-    if (isKey && !isString(this.#bytes.at(this.#layout.offsetOf(index)))) throw this.#refuse("syntax");
     frame.followed += 1;
     return index;
   }
@@ -174,8 +172,4 @@ class BinaryReader {
   #refuse(reason: MalformedReason): ProblemError {
     return malformed(this.#path, reason);
   }
-}
-
-function isString(marker: number): boolean {
-  return (marker & 0xf0) === 0x50 || (marker & 0xf0) === 0x60;
 }

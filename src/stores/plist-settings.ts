@@ -14,7 +14,6 @@ import { writeBinaryPlist } from "./plist-binary-writer.ts";
 import { plistBytes } from "./plist-bytes.ts";
 import { type PlistFile, readPlistFile } from "./plist-reader.ts";
 import {
-  MAX_PLIST_BYTES,
   type PlistDictionary,
   type PlistEntry,
   type PlistValue,
@@ -60,7 +59,6 @@ export function editPlist(bytes: Uint8Array, change: CredentialChange, path: str
     before.layout === null
       ? writeBinaryPlist({ kind: "dictionary", entries: editedEntries(root, wanted) })
       : withCredentials(before.bytes, before.layout, wanted);
-  if (edited.length > MAX_PLIST_BYTES) throw malformed(path, "too-large");
   if (!isEditOf(before, readPlistFile(plistBytes(edited), path), wanted)) {
     throw new ProblemError({ code: "INTERNAL", detail: "plist-edit" });
   }

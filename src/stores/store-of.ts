@@ -29,7 +29,7 @@ export async function openStore(
       });
     }
     case "defaults":
-      return (await import("./defaults-store.ts")).openDefaultsStore(world, server, { readOnly, onNote });
+      return (await import("./defaults-store.ts")).openDefaultsStore(world, server, { readOnly });
     case "registry": {
       const { windows } = world;
       if (windows === undefined)

@@ -80,6 +80,14 @@ export interface StoredImage {
   readonly image: Image;
   /** Null where settings are no file. */
   readonly metadata: FileMetadata | null;
+  /** Where settings are no file of ours, but lie in one all the same: that file, for people. A restore uses the image. */
+  readonly original?: OriginalFile;
+}
+
+/** A file as it lies there. Holds a secret. */
+export interface OriginalFile {
+  readonly name: string;
+  readonly bytes: Uint8Array;
 }
 
 /** What a backup keeps of a file besides its bytes. */

@@ -26,11 +26,11 @@ export function collect(stream: Readable | null): () => string {
 }
 
 /** Gives a program its input. */
-export function feed(child: ChildProcess, text: string | undefined): void {
-  if (text === undefined) return;
+export function feed(child: ChildProcess, input: string | Uint8Array | undefined): void {
+  if (input === undefined) return;
   // A program need not read its input: a broken pipe is no failure of ours.
   child.stdin?.on("error", ignore);
-  child.stdin?.end(text);
+  child.stdin?.end(input);
 }
 
 /** Waits a moment for the last output; a background process may hold the pipes open for ever. */

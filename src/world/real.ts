@@ -9,9 +9,10 @@ import { type Clock, SystemError, type World, type WorldUser } from "./world.ts"
 /**
  * The world that is really there, on whatever system we are.
  *
- * @throws ProblemError `UNSUPPORTED_PLATFORM` on anything but Linux and Windows; `NATIVE_PART_MISSING`
+ * @throws ProblemError `UNSUPPORTED_PLATFORM` on anything but Linux, macOS and Windows; `NATIVE_PART_MISSING`
  */
 export async function openWorld(): Promise<World> {
+  if (platform() === "darwin") return macWorld();
   if (platform() !== "win32") return realWorld();
   // Loaded here and not with this file: the calls into Windows take their time.
   const [{ windowsSystem }, { windowsRules }] = await Promise.all([
@@ -54,6 +55,19 @@ export function realWorld(): World {
   };
 }
 
+function macWorld(): World {
+  const env = { ...process.env };
+  return {
+    ...everywhere(env),
+    platform: "darwin",
+    // There is no /proc; and what /dev/fd shows of a folder cannot be entered.
+    files: realFiles(""),
+    processes: unlisted,
+    run: async (file, args, options) => (await import("./run.ts")).run(file, args, options),
+    lock: async (name) => (await import("./darwin-lock.ts")).darwinLock(name),
+  };
+}
+
 function windowsWorld(windows: WindowsSystem, files: World["files"]): World {
   const env = { ...process.env };
   // A copy loses that there is no difference of case: in capitals every name is found.
@@ -63,18 +77,20 @@ function windowsWorld(windows: WindowsSystem, files: World["files"]): World {
     platform: "win32",
     windows,
     files,
-    processes: {
-      ownPid: process.pid,
-      // They are told by `windows.processes` here; an empty list would say that no server runs.
-      plexMediaServers: async () => {
-        throw new SystemError("ENOSYS", "readdir", "/proc");
-      },
-    },
+    processes: unlisted,
     run: async (file, args, options) =>
       (await import("./run-on-windows.ts")).runOnWindows(windows.machine.systemFolder, file, args, options),
     lock: async (name) => (await import("./windows/lock.ts")).mutexLock(name),
   };
 }
+
+/** Other programs tell them here (`windows.processes`, `ps`); an empty list would say that no server runs. */
+const unlisted: World["processes"] = {
+  ownPid: process.pid,
+  plexMediaServers: async () => {
+    throw new SystemError("ENOSYS", "readdir", "/proc");
+  },
+};
 
 /** What Node does alike on every system. */
 function everywhere(env: NodeJS.ProcessEnv): Pick<World, "user" | "env" | "clock" | "http" | "randomHex"> {

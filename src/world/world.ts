@@ -51,7 +51,7 @@ export interface RunOptions {
   readonly timeoutMs: number;
   /** The whole environment of the child besides a fixed PATH and LANG=C; never a secret. */
   readonly env?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array;
   /** Run in a shell of its own process group (a user's own command). */
   readonly shell?: boolean;
   /** Files passed as descriptors 3, 4, … Not on Windows. */

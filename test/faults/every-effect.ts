@@ -13,6 +13,7 @@ import type { World } from "../../src/world/world.ts";
 import { demandNoSecret, keepSecret } from "../support/canary.ts";
 import { type Effect, watchedWorld } from "../support/faulty-world.ts";
 import { optionsFor, recordedSession } from "../support/recorded-session.ts";
+import { homeInDomain } from "../support/simulated-mac-home.ts";
 import { homeInRegistry } from "../support/simulated-registry-home.ts";
 import {
   CODE,
@@ -80,19 +81,20 @@ export async function sceneOf(command: Command, system: System = "linux"): Promi
 }
 
 /** What the machine of a scene runs. */
-export type System = "linux" | "windows";
+export type System = "linux" | "windows" | "mac";
 
 function emptyStage(system: System): SimulatedMachine {
   const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), "plex-reclaim-faults-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   for (const secret of [OLD_TOKEN, CODE, NEXT_CODE]) keepSecret(secret);
-  const home = system === "windows" ? homeInRegistry : undefined;
-  const machine = new SimulatedMachine(folder, PREFERENCES, home);
+  const machine = new SimulatedMachine(folder, PREFERENCES, HOMES[system]);
   machine.shortestSleepMs = 3_000;
   machine.codes.set(CODE, "jane");
   machine.codes.set(NEXT_CODE, "jane");
   return machine;
 }
+
+const HOMES = { linux: undefined, windows: homeInRegistry, mac: homeInDomain } as const;
 
 /** Files that no disk is waited for: only the order of the effects matters here, and there are a million of them. */
 const MEMORY = "/dev/shm";
@@ -160,7 +162,7 @@ function recordsOf(machine: SimulatedMachine): string {
 }
 
 const MAY_HOLD_SECRETS =
-  /^state\/(?:backups\/[^/]+\/\.?settings\.(?:xml|reg)|parked\/[^/]+\.json)(?:\.new)?$/;
+  /^state\/(?:backups\/[^/]+\/\.?(?:settings\.(?:xml|reg|plist)|original-[^/]+)|parked\/[^/]+\.json)(?:\.new)?$/;
 
 export function valuesIn(preferences: string): Values {
   const { token, username, mail, home } = parsePreferences(Buffer.from(preferences), "").credentials;
@@ -213,6 +215,7 @@ export function demandTruth(scene: Scene, result: Result): void {
   const fresh = freshToken(scene);
   demandUntouched(machine);
   demandTidy(machine);
+  expect(machine.home.leftBehind?.() ?? [], "nothing is left in a place for a while").toEqual([]);
   expect(machine.running, "the server runs, as it was found").toBe(true);
   switch (result.exitCode) {
     case 0:

@@ -4,7 +4,7 @@ import { COMMANDS, demandTruth, forEveryEffect, HANG_MS, sceneOf } from "./every
 import { waysOutOf } from "./way-out.ts";
 
 const SCENES = COMMANDS.flatMap((command) =>
-  (["linux", "windows"] as const).map((system) => ({ command, system })),
+  (["linux", "windows", "mac"] as const).map((system) => ({ command, system })),
 );
 
 for (const { command, system } of SCENES) {

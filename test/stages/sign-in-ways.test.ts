@@ -28,7 +28,11 @@ const SILENT: World["http"] = {
 /** The ways on Windows, with a server of this version (null: none answers) and these files in its data folder. */
 async function waysOnWindows(version: string | null, files: readonly string[]) {
   const dataFolder = "C:\\Users\\jane\\AppData\\Local\\Plex Media Server";
-  const server: Server = { ...SERVER, store: "registry", dataFolder, service: { kind: "tray" } };
+  return waysOf({ ...SERVER, store: "registry", dataFolder, service: { kind: "tray" } }, version, files);
+}
+
+/** The ways of a server that keeps its settings elsewhere than Linux does. */
+async function waysOf(server: Server, version: string | null, files: readonly string[]) {
   const identity = { MediaContainer: { machineIdentifier: "ab", claimed: false, version } };
   const local: World["http"]["local"] = async () => ({
     status: 200,
@@ -51,6 +55,37 @@ async function waysOnWindows(version: string | null, files: readonly string[]) {
 
 const CLAIM_URL = "C:\\Users\\jane\\AppData\\Local\\Plex Media Server\\.claimURL";
 const SETUP_PAGE = "C:\\Users\\jane\\AppData\\Local\\Plex Media Server\\Setup Plex.html";
+
+const MAC_FOLDER = "/Users/jane/Library/Application Support/Plex Media Server";
+
+/** The same on a Mac. */
+function waysOnMac(version: string | null, files: readonly string[], store: Server["store"] = "defaults") {
+  const service = { kind: "mac-application", application: "/Applications/Plex Media Server.app" } as const;
+  return waysOf({ ...SERVER, store, dataFolder: MAC_FOLDER, service }, version, files);
+}
+
+test("on a Mac a newer server is not claimed by its local page; what it keeps for that is named", async () => {
+  for (const version of ["1.29.2.6364-6d72b0cf6", "1.43.4.10903-e5521bd8c", "2.0"]) {
+    expect(await waysOnMac(version, [`${MAC_FOLDER}/.claimURL`, `${MAC_FOLDER}/Setup Plex.html`])).toEqual([
+      { way: "claim-command", line: "plex-reclaim claim" },
+      { way: "claim-url-file", path: `${MAC_FOLDER}/.claimURL` },
+      { way: "setup-page", path: `${MAC_FOLDER}/Setup Plex.html` },
+    ]);
+    expect(await waysOnMac(version, [])).toEqual([{ way: "claim-command", line: "plex-reclaim claim" }]);
+  }
+});
+
+test("on a Mac an older server, or one of unknown version, has its local page", async () => {
+  const url = "http://127.0.0.1:32400/web";
+  for (const version of ["1.29.1.6316-f4cdfea9c", "1.28"])
+    expect(await waysOnMac(version, [])).toContainEqual({ way: "local-browser", url });
+  for (const store of ["defaults", "plist"] as const)
+    expect(await waysOnMac(null, [], store)).toContainEqual({
+      way: "local-browser-before",
+      url,
+      version: "1.29.2",
+    });
+});
 
 test("on Windows a newer server is not claimed by its local page, so that is not named", async () => {
   for (const version of ["1.32.2.7100-248a2daf0", "1.43.4.10903-e5521bd8c", "2.0"]) {

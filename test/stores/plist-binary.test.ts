@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { writeBinaryPlist } from "../../src/stores/plist-binary-writer.ts";
 import { readPlist } from "../../src/stores/plist-reader.ts";
 import {
   MAX_PLIST_BYTES,
@@ -8,7 +9,6 @@ import {
   type PlistValue,
   samePlist,
 } from "../../src/stores/plist-value.ts";
-import { writeBinaryPlist } from "../../src/stores/plist-binary-writer.ts";
 import {
   bigEndian,
   binaryDocument,
@@ -25,7 +25,10 @@ import { ALL_BINARY, treeFrom } from "../support/plist-trees.ts";
 const bytes = (...all: number[]): Uint8Array => Uint8Array.from(all);
 const leaf = (...all: number[]): RawObject => ({ head: bytes(...all) });
 const array = (...children: number[]): RawObject => ({ head: headOf(0xa0, children.length), children });
-const dictionary = (...children: number[]): RawObject => ({ head: headOf(0xd0, children.length / 2), children });
+const dictionary = (...children: number[]): RawObject => ({
+  head: headOf(0xd0, children.length / 2),
+  children,
+});
 const A = leaf(0x51, 0x61);
 const B = leaf(0x51, 0x62);
 const TRUE = leaf(0x09);
@@ -103,6 +106,23 @@ describe("binary property lists", () => {
     expect(samePlist(root(writeBinaryPlist(root(file))), means)).toBe(true);
   });
 
+  test("what is equal as a number and not to the bit is written apart", () => {
+    const items: PlistValue[] = [
+      { kind: "date", seconds: 0 },
+      { kind: "date", seconds: -0 },
+      { kind: "real", bits: 0n, width: 4 },
+      { kind: "real", bits: 0n, width: 8 },
+      { kind: "real", bits: 1n << 63n, width: 8 },
+      { kind: "uid", value: 0n, width: 1 },
+      { kind: "uid", value: 0n, width: 2 },
+      { kind: "integer", value: 0n, width: 1 },
+      { kind: "integer", value: 0n, width: 8 },
+      { kind: "string", value: "0" },
+    ];
+    const tree: PlistValue = { kind: "array", items: [...items, ...items.toReversed()] };
+    expect(samePlist(root(writeBinaryPlist(tree)), tree)).toBe(true);
+  });
+
   test("integers without a width get the narrowest", () => {
     const widths = [0n, 255n, 256n, 65_536n, 2n ** 32n, 2n ** 63n, -1n].map((value) => {
       const read = root(writeBinaryPlist({ kind: "integer", value }));
@@ -112,7 +132,10 @@ describe("binary property lists", () => {
   });
 
   test.each([255, 256, 257, 70_000])("%i objects are written and read", (count) => {
-    const items = Array.from({ length: count - 1 }, (_, n): PlistValue => ({ kind: "string", value: `${n}é` }));
+    const items = Array.from(
+      { length: count - 1 },
+      (_, n): PlistValue => ({ kind: "string", value: `${n}é` }),
+    );
     const tree: PlistValue = { kind: "array", items };
     expect(samePlist(root(writeBinaryPlist(tree)), tree)).toBe(true);
   });
@@ -164,26 +187,51 @@ describe("binary files that are refused", () => {
     ["a top object beyond the last", withTrailer({ top: 3 }), "truncated"],
     ["a table in the trailer", withTrailer({ tableAt: good.length }), "truncated"],
     ["a table before the objects", withTrailer({ tableAt: 8 }), "truncated"],
-    ["a byte between table and trailer", Buffer.concat([good.subarray(0, -32), bytes(0), good.subarray(-32)]), "truncated"],
+    [
+      "a byte between table and trailer",
+      Buffer.concat([good.subarray(0, -32), bytes(0), good.subarray(-32)]),
+      "truncated",
+    ],
     ["a byte after the trailer", Buffer.concat([good, bytes(0)]), "truncated"],
     ["a file cut in the middle", good.subarray(0, -7), "truncated"],
     ["the header alone", good.subarray(0, 8), "truncated"],
-    ["another version of the format", Buffer.concat([Buffer.from("bplist15"), good.subarray(8)]), "wrong-root"],
+    [
+      "another version of the format",
+      Buffer.concat([Buffer.from("bplist15"), good.subarray(8)]),
+      "wrong-root",
+    ],
     [
       "more objects than a reference can tell apart",
       rawBinary([array(), ...Array<RawObject>(255).fill(TRUE)], { referenceSize: 1 }),
       "truncated",
     ],
-    ["an offset before the objects", rawBinaryWithOffset(7), "syntax"],
+    ["an offset into the header, where a text seems to begin", rawBinaryWithOffset(0), "syntax"],
+    [
+      "offsets of one byte for a table beyond 255",
+      withTrailerOf(rawBinary([leaf(0x4f, 0x11, 1, 0, ...Array(256).fill(0))], { offsetSize: 2 }), {
+        offsetSize: 1,
+      }),
+      "truncated",
+    ],
     ["an offset into the table", rawBinaryWithOffset(9), "syntax"],
     ["a reference beyond the last object", rawBinary([array(1)]), "syntax"],
     ["an array that contains itself", rawBinary([array(0)]), "syntax"],
     ["a cycle of three", rawBinary([array(1), dictionary(3, 2), array(0), A]), "syntax"],
+    [
+      "a cycle in a large file",
+      rawBinary([array(0), { head: Buffer.concat([bytes(0x4f, 0x11, 0xff, 0), Buffer.alloc(0xff00)]) }]),
+      "syntax",
+    ],
+    ["an array as a key", rawBinary([dictionary(1, 2), array(), A]), "syntax"],
     ["a dictionary as its own key", rawBinary([dictionary(0, 0)]), "syntax"],
     ["a key that is no string", rawBinary([dictionary(1, 2), leaf(0x10, 1), A]), "syntax"],
     ["a key twice, as one object", rawBinary([dictionary(1, 1, 2, 2), A, B]), "duplicate-value"],
     ["a key twice, as two objects", rawBinary([dictionary(1, 2, 2, 2), A, A]), "duplicate-value"],
-    ["a key twice, as ASCII and UTF-16", rawBinary([dictionary(1, 2, 1, 1), A, leaf(0x61, 0, 0x61)]), "duplicate-value"],
+    [
+      "a key twice, as ASCII and UTF-16",
+      rawBinary([dictionary(1, 2, 1, 1), A, leaf(0x61, 0, 0x61)]),
+      "duplicate-value",
+    ],
     ["null", rawBinary([leaf(0x00)]), "syntax"],
     ["a URL", rawBinary([leaf(0x0c, 0x51, 0x61)]), "syntax"],
     ["fill", rawBinary([leaf(0x0f)]), "syntax"],
@@ -239,7 +287,8 @@ describe("binary files that are refused", () => {
   });
 
   test("nesting is followed as deep as Apple's reader does", () => {
-    const nested = (depth: number) => Array.from({ length: depth }, (_, n) => array(...(n + 1 < depth ? [n + 1] : [])));
+    const nested = (depth: number) =>
+      Array.from({ length: depth }, (_, n) => array(...(n + 1 < depth ? [n + 1] : [])));
     expect(refused(rawBinary(nested(MAX_PLIST_DEPTH)))).toBe("accepted");
     expect(refused(rawBinary(nested(MAX_PLIST_DEPTH + 1)))).toBe("too-large");
     expect(refused(rawBinary(nested(200_000)))).toBe("too-large");
@@ -282,6 +331,13 @@ describe("binary files that are refused", () => {
     expect(refusalOf(() => readPlist(new Uint8Array(MAX_PLIST_BYTES), ""))).toBe("empty");
   });
 });
+
+/** The last byte of each offset alone. */
+function withTrailerOf(file: Uint8Array, { offsetSize }: { offsetSize: number }): Uint8Array {
+  const tableAt = Number(Buffer.from(file).readBigUInt64BE(file.length - 8));
+  const trailer = trailerOf({ offsetSize, referenceSize: 1, objects: 1, top: 0, tableAt });
+  return Buffer.concat([file.subarray(0, tableAt), file.subarray(-33, -32), trailer]);
+}
 
 /** One boolean, whose offset is wrong. */
 function rawBinaryWithOffset(offset: number): Uint8Array {

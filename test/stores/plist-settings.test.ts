@@ -125,10 +125,21 @@ describe("what a property list says of a server", () => {
   test.each<[string, PlistValue, string]>([
     ["no entry", dictionary([]), "stub"],
     ["hardly any", dictionary(filler.slice(0, 3)), "stub"],
-    ["blank identifiers", dictionary([["MachineIdentifier", text(" ")], ["ProcessedMachineIdentifier", text("")]]), "stub"],
+    [
+      "blank identifiers",
+      dictionary([
+        ["MachineIdentifier", text(" ")],
+        ["ProcessedMachineIdentifier", text("")],
+      ]),
+      "stub",
+    ],
     ["all but the identifiers", dictionary(filler), "identifiers-missing"],
     ["one identifier", dictionary(IDS.slice(0, 1)), "identifiers-missing"],
-    ["the other, and a blank one", dictionary([["MachineIdentifier", text("")], ...IDS.slice(1)]), "identifiers-missing"],
+    [
+      "the other, and a blank one",
+      dictionary([["MachineIdentifier", text("")], ...IDS.slice(1)]),
+      "identifiers-missing",
+    ],
     ["an array", { kind: "array", items: [text("x")] }, "wrong-root"],
     ["a string", text("x"), "wrong-root"],
     ["a UID", { kind: "uid", value: 1n }, "wrong-root"],
@@ -195,8 +206,10 @@ describe("an XML property list after an edit", () => {
   });
 
   test("has a value that was there where it was, and new keys before the end in the same indentation", () => {
-    const before = "<plist><dict> <key>PlexOnlineToken</key> <string/> <key>MachineIdentifier</key><string>m</string>";
-    const end = "\r\n  <key>ProcessedMachineIdentifier</key>\t<string>p</string><!-- last -->\r\n</dict></plist>";
+    const before =
+      "<plist><dict> <key>PlexOnlineToken</key> <string/> <key>MachineIdentifier</key><string>m</string>";
+    const end =
+      "\r\n  <key>ProcessedMachineIdentifier</key>\t<string>p</string><!-- last -->\r\n</dict></plist>";
     expect(Buffer.from(editPlist(utf8(before + end), replacement("t"), PATH)).toString()).toBe(
       before.replace("<string/>", "<string>t</string>") +
         end.replace(
@@ -218,7 +231,11 @@ describe("an XML property list after an edit", () => {
 
   test("keys of containers further in are left alone", () => {
     const inner = dictionary([["PlexOnlineToken", text("inner")]]);
-    const tree = dictionary([...IDS, ["PlexOnlineHomes", inner], ["list", { kind: "array", items: [inner] }]]);
+    const tree = dictionary([
+      ...IDS,
+      ["PlexOnlineHomes", inner],
+      ["list", { kind: "array", items: [inner] }],
+    ]);
     for (const bytes of [writeXmlPlist(tree), writeBinaryPlist(tree)]) {
       expect(same(editPlist(bytes, REMOVE, PATH), bytes)).toBe(true);
     }
@@ -240,7 +257,11 @@ describe("a binary property list after an edit", () => {
         expect(credentialsIn(replaced)).toEqual(credentialsOf(change));
         expect(samePlist(others(rootOf(replaced)), others(tree))).toBe(true);
         const kept = tree.entries.map(([key]) => key).filter((key) => key !== "PlexOnlineHome");
-        expect(rootOf(replaced).entries.map(([key]) => key).slice(0, kept.length)).toEqual(kept);
+        expect(
+          rootOf(replaced)
+            .entries.map(([key]) => key)
+            .slice(0, kept.length),
+        ).toEqual(kept);
         expect(same(editPlist(replaced, change, PATH), replaced)).toBe(true);
         expect(same(editPlist(replaced, REMOVE, PATH), removed)).toBe(true);
       }),
@@ -251,7 +272,9 @@ describe("a binary property list after an edit", () => {
   test("the fixture keeps its keys in their order, fractions of seconds and large numbers", () => {
     const after = rootOf(editPlist(BINARY, replacement("t"), PATH));
     expect(after.entries.map(([key]) => key)).toEqual(
-      rootOf(BINARY).entries.map(([key]) => key).filter((key) => key !== "PlexOnlineHome"),
+      rootOf(BINARY)
+        .entries.map(([key]) => key)
+        .filter((key) => key !== "PlexOnlineHome"),
     );
     expect(valueUnder(after, "SULastCheckTime")).toEqual({ kind: "date", seconds: 752_312_712.25 });
     expect(valueUnder(after, "BigCounter")).toEqual({ kind: "integer", value: 2n ** 64n - 1n, width: 16 });
@@ -302,7 +325,10 @@ describe("the check of an edit", () => {
     ["another token", xml((all) => all.replace("<string>t<", "<string>T<"))],
     ["a token of another type", xml((all) => all.replace("<string>t</string>", "<data>tttt</data>"))],
     ["a missing mail", xml((all) => all.replace("<key>PlexOnlineMail</key>\n\t<string>m</string>", ""))],
-    ["a home that stayed", xml((all) => all.replace("</dict>\n</plist", "<key>PlexOnlineHome</key><true/></dict>\n</plist"))],
+    [
+      "a home that stayed",
+      xml((all) => all.replace("</dict>\n</plist", "<key>PlexOnlineHome</key><true/></dict>\n</plist")),
+    ],
     ["another value", xml((all) => all.replace("0x10", "0x11"))],
     ["the same value in another spelling", xml((all) => all.replace("0x10", "16"))],
     ["a comment that went", xml((all) => all.replace("<!-- the old sign-in -->", ""))],
@@ -316,8 +342,15 @@ describe("the check of an edit", () => {
     expect(isEditOf(file(XML), file(after), wanted)).toBe(false);
   });
 
+  test("sees the other format where nothing is around the entries", () => {
+    const [xml, binary] = [utf8("<plist><dict/></plist>"), writeBinaryPlist(dictionary([]))];
+    expect(isEditOf(file(xml), file(xml), new Map())).toBe(true);
+    expect(isEditOf(file(xml), file(binary), new Map())).toBe(false);
+  });
+
   test("sees another width of a number in a binary file", () => {
-    const tree = (width: 1 | 2) => writeBinaryPlist(dictionary([...IDS, ["n", { kind: "integer", value: 1n, width }]]));
+    const tree = (width: 1 | 2) =>
+      writeBinaryPlist(dictionary([...IDS, ["n", { kind: "integer", value: 1n, width }]]));
     expect(isEditOf(file(tree(1)), file(tree(1)), new Map())).toBe(true);
     expect(isEditOf(file(tree(1)), file(tree(2)), new Map())).toBe(false);
   });
@@ -336,9 +369,32 @@ describe("how two property lists differ", () => {
     );
   });
 
+  test("not by the order of what is further in", () => {
+    const inner: PlistEntry[] = [
+      ["a", text("1")],
+      ["b", text("2")],
+    ];
+    const [one, other] = [inner, inner.toReversed()].map((entries) =>
+      writeBinaryPlist(dictionary([...IDS, ["x", dictionary(entries)]])),
+    );
+    expect(one && other && [same(one, other), differingKeys(one, other)]).toEqual([false, 0]);
+  });
+
   test("in number", () => {
-    const one = dictionary([...IDS, ["a", text("1")], ["b", realOf(1)], ["c", dictionary([])], ["d", text("")]]);
-    const other = dictionary([...IDS, ["a", text("2")], ["b", { kind: "integer", value: 1n }], ["d", text("")], ["e", text("")]]);
+    const one = dictionary([
+      ...IDS,
+      ["a", text("1")],
+      ["b", realOf(1)],
+      ["c", dictionary([])],
+      ["d", text("")],
+    ]);
+    const other = dictionary([
+      ...IDS,
+      ["a", text("2")],
+      ["b", { kind: "integer", value: 1n }],
+      ["d", text("")],
+      ["e", text("")],
+    ]);
     expect(differingKeys(writeBinaryPlist(one), writeXmlPlist(other))).toBe(4);
     expect(differingKeys(writeBinaryPlist(one), utf8("no property list"))).toBe(0);
     expect(differingKeys(utf8("<plist><true/></plist>"), writeBinaryPlist(one))).toBe(0);
@@ -367,20 +423,46 @@ describe("sameness", () => {
     [{ kind: "array", items: [text("a")] }, { kind: "array", items: [] }, false, false],
     [{ kind: "boolean", value: true }, { kind: "boolean", value: false }, false, false],
   ])("of %o and %o: %s, and %s in any spelling", (one, other, strict, anySpelling) => {
-    for (const [a, b] of [[one, other], [other, one]] as const) {
+    for (const [a, b] of [
+      [one, other],
+      [other, one],
+    ] as const) {
       expect(samePlist(a, b)).toBe(strict);
       expect(samePlist(a, b, { anySpelling: true })).toBe(anySpelling);
       expect(samePlist(dictionary([["x", a]]), dictionary([["x", b]]), { anyOrder: true })).toBe(strict);
     }
   });
 
+  test("of dictionaries by their keys, too", () => {
+    for (const options of [{}, { anyOrder: true }]) {
+      const [one, other] = [dictionary([["a", text("1")]]), dictionary([["b", text("1")]])];
+      expect(samePlist(one, one, options)).toBe(true);
+      expect(samePlist(one, other, options)).toBe(false);
+    }
+  });
+
   test("in another order only where that is asked, at every level", () => {
-    const inner = dictionary([["a", text("1")], ["b", text("2")]]);
-    const turned = dictionary([["b", text("2")], ["a", text("1")]]);
+    const inner = dictionary([
+      ["a", text("1")],
+      ["b", text("2")],
+    ]);
+    const turned = dictionary([
+      ["b", text("2")],
+      ["a", text("1")],
+    ]);
     const [one, other] = [dictionary([["x", inner]]), dictionary([["x", turned]])];
     expect(samePlist(one, other)).toBe(false);
     expect(samePlist(one, other, { anyOrder: true })).toBe(true);
-    expect(samePlist(inner, dictionary([["b", text("1")], ["a", text("2")]]), { anyOrder: true })).toBe(false);
+    expect(
+      samePlist(
+        inner,
+        dictionary([
+          ["b", text("1")],
+          ["a", text("2")],
+        ]),
+        { anyOrder: true },
+      ),
+    ).toBe(false);
     expect(samePlist(inner, dictionary([["a", text("1")]]), { anyOrder: true })).toBe(false);
     expect(samePlist(dictionary([["a", text("1")]]), inner)).toBe(false);
   });

@@ -66,7 +66,16 @@ describe("XML property lists", () => {
     const tree: PlistValue = {
       kind: "dictionary",
       entries: [
-        ["a&b", { kind: "array", items: [{ kind: "boolean", value: true }, { kind: "dictionary", entries: [] }] }],
+        [
+          "a&b",
+          {
+            kind: "array",
+            items: [
+              { kind: "boolean", value: true },
+              { kind: "dictionary", entries: [] },
+            ],
+          },
+        ],
         ["r", realOf(-0)],
         ["i", realOf(-Infinity)],
         ["d", { kind: "date", seconds: 0 }],
@@ -124,8 +133,14 @@ ${APPLE_DOCTYPES[0]}
     ["<real>.5e-1</real>", realOf(0.05, ".5e-1")],
     ["<real>5.</real>", realOf(5, "5.")],
     ["<real>+INF</real>", realOf(Infinity, "+INF")],
-    ["<date>9999-12-31T23:59:59Z</date>", { kind: "date", seconds: 252_423_993_599, text: "9999-12-31T23:59:59Z" }],
-    ["<date>0001-01-01T00:00:00Z</date>", { kind: "date", seconds: -63_113_904_000, text: "0001-01-01T00:00:00Z" }],
+    [
+      "<date>9999-12-31T23:59:59Z</date>",
+      { kind: "date", seconds: 252_423_993_599, text: "9999-12-31T23:59:59Z" },
+    ],
+    [
+      "<date>0001-01-01T00:00:00Z</date>",
+      { kind: "date", seconds: -63_113_904_000, text: "0001-01-01T00:00:00Z" },
+    ],
     ["<data> A A\n= = </data>", { kind: "data", bytes: Uint8Array.of(0) }],
     ["<data/>", { kind: "data", bytes: new Uint8Array() }],
     ["<string>a\r\nb</string>", { kind: "string", value: "a\r\nb" }],
@@ -141,7 +156,10 @@ ${APPLE_DOCTYPES[0]}
   });
 
   test.each(APPLE_DOCTYPES)("Apple's own document type is read: %s", (doctype) => {
-    expect(root(`<?xml version="1.0"?>${doctype}${plist("<true/>")}`)).toEqual({ kind: "boolean", value: true });
+    expect(root(`<?xml version="1.0"?>${doctype}${plist("<true/>")}`)).toEqual({
+      kind: "boolean",
+      value: true,
+    });
   });
 
   test("a number out of XML is a number to the last bit", () => {
@@ -184,7 +202,11 @@ describe("XML files that are refused", () => {
     ["a plist in a plist", plist(plist("<true/>")), "syntax"],
     ["a key twice", plist("<dict><key>a</key><true/><key>&#97;</key><true/></dict>"), "duplicate-value"],
     ["an empty key twice", plist("<dict><key/><true/><key></key><true/></dict>"), "duplicate-value"],
-    ["a key twice, further in", plist("<array><dict><key>a</key><true/><key>a</key><true/></dict></array>"), "duplicate-value"],
+    [
+      "a key twice, further in",
+      plist("<array><dict><key>a</key><true/><key>a</key><true/></dict></array>"),
+      "duplicate-value",
+    ],
     ["a wrong end tag", plist("<array></dict>"), "syntax"],
     ["a wrong end of a text", plist("<string>a</key>"), "syntax"],
     ["an end tag that is empty", plist("<array></array/>"), "syntax"],
@@ -207,7 +229,11 @@ describe("XML files that are refused", () => {
     ["a NUL", plist("<string>a\0b</string>"), "syntax"],
     ["U+FFFE", plist("<string>\ufffe</string>"), "syntax"],
     ["another doctype", `<!DOCTYPE html>${plist("<true/>")}`, "doctype"],
-    ["the doctype of another system", `<!DOCTYPE plist SYSTEM "file:///etc/passwd">${plist("<true/>")}`, "doctype"],
+    [
+      "the doctype of another system",
+      `<!DOCTYPE plist SYSTEM "file:///etc/passwd">${plist("<true/>")}`,
+      "doctype",
+    ],
     ["an internal subset", `<!DOCTYPE plist [<!ENTITY a "b">]>${plist("<string>&a;</string>")}`, "doctype"],
     [
       "an internal subset after Apple's own ids",
@@ -220,12 +246,34 @@ describe("XML files that are refused", () => {
     ["a declaration that is not first", ` <?xml version="1.0"?>${plist("<true/>")}`, "syntax"],
     ["another encoding", `<?xml version="1.0" encoding="ISO-8859-1"?>${plist("<true/>")}`, "not-utf8"],
     ["UTF-16 that is none", `<?xml version="1.0" encoding="UTF-16"?>${plist("<true/>")}`, "utf16"],
-    ["a UID that is too large", plist("<dict><key>CF$UID</key><integer>4294967296</integer></dict>"), "syntax"],
+    [
+      "a UID that is too large",
+      plist("<dict><key>CF$UID</key><integer>4294967296</integer></dict>"),
+      "syntax",
+    ],
     ["a negative UID", plist("<dict><key>CF$UID</key><integer>-1</integer></dict>"), "syntax"],
-    ...["", " ", "-", "+", "0x", "1 ", "1.0", "1e3", "0x1g", "--1", "- 1", "1_0", "١", "18446744073709551616"].map(
-      (text): [string, string, string] => [`the integer "${text}"`, plist(`<integer>${text}</integer>`), "syntax"],
-    ),
+    ...[
+      "",
+      " ",
+      "-",
+      "+",
+      "0x",
+      "1 ",
+      "1.0",
+      "1e3",
+      "0x1g",
+      "--1",
+      "- 1",
+      "1_0",
+      "١",
+      "18446744073709551616",
+    ].map((text): [string, string, string] => [
+      `the integer "${text}"`,
+      plist(`<integer>${text}</integer>`),
+      "syntax",
+    ]),
     ["the integer -2^63 - 1", plist("<integer>-9223372036854775809</integer>"), "syntax"],
+    ["a number with a thousand zeros before it", plist(`<integer>${"0".repeat(1000)}1</integer>`), "syntax"],
     ["a number of a million digits", plist(`<integer>${"9".repeat(1_000_000)}</integer>`), "syntax"],
     ...["", " 1", "1 ", ".", "e5", "1e", "0x10", "-nan", "infin", "1,5", "1_0"].map(
       (text): [string, string, string] => [`the real "${text}"`, plist(`<real>${text}</real>`), "syntax"],
@@ -248,7 +296,11 @@ describe("XML files that are refused", () => {
       "2024-01-01T00:00:60Z",
       " 2024-01-01T00:00:00Z",
       "-2024-01-01T00:00:00Z",
-    ].map((text): [string, string, string] => [`the date "${text}"`, plist(`<date>${text}</date>`), "syntax"]),
+    ].map((text): [string, string, string] => [
+      `the date "${text}"`,
+      plist(`<date>${text}</date>`),
+      "syntax",
+    ]),
     ...["A", "AA", "AAA", "A===", "AAAAA", "AA==AA==", "=AAA", "AA-_", "A\u00a0A=="].map(
       (text): [string, string, string] => [`the data "${text}"`, plist(`<data>${text}</data>`), "syntax"],
     ),
@@ -317,7 +369,10 @@ describe("what XML cannot hold", () => {
   test.each<[string, PlistValue]>([
     ["a NUL", { kind: "string", value: "\0" }],
     ["half a surrogate pair", { kind: "string", value: "\ud83d" }],
-    ["a control character in a key", { kind: "dictionary", entries: [["\x01", { kind: "boolean", value: true }]] }],
+    [
+      "a control character in a key",
+      { kind: "dictionary", entries: [["\x01", { kind: "boolean", value: true }]] },
+    ],
     ["a fraction of a second", { kind: "date", seconds: 0.5 }],
     ["the year 10000", { kind: "date", seconds: 252_423_993_600 }],
     ["the year 0", { kind: "date", seconds: -63_113_904_001 }],

@@ -61,7 +61,7 @@ export function demandPrivate(stateDirectory: string): void {
 
 /** A run that was killed may leave one of them unfinished, under a name with a dot. */
 const MAY_HOLD_SECRETS =
-  /^(?:backups\/[^/]+\/(?:settings\.xml|\.settings\.xml\.new)|parked\/(?:[^/.]+\.json|\.[^/.]+\.json\.new))$/;
+  /^(?:backups\/[^/]+\/(?:settings\.(?:xml|plist)|original-[^/]+|\.settings\.(?:xml|plist)\.new)|parked\/(?:[^/.]+\.json|\.[^/.]+\.json\.new))$/;
 
 function shapesOf(secret: string): [string, string][] {
   const known = shapes.get(secret);

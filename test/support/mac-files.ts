@@ -160,7 +160,10 @@ function owned(view: MacView, path: string, stat: FileStat): FileStat {
   if (set !== undefined) return { ...stat, ...set };
   const known = view.users.some((user) => user.uid === stat.uid && user.uid !== 0);
   if (process.geteuid?.() === 0 && known) return stat;
-  const owner = view.users.find(({ home }) => path === home || path.startsWith(`${home}/`));
+  const [, temporaryOf] = /^\/private\/var\/folders\/zz\/(\d+)\//.exec(path) ?? [];
+  const owner = view.users.find(
+    ({ uid, home }) => path === home || path.startsWith(`${home}/`) || temporaryOf === String(uid),
+  );
   return { ...stat, uid: owner?.uid ?? 0, gid: owner?.gid ?? 0 };
 }
 

@@ -112,11 +112,21 @@ function gathered(stream: NodeJS.ReadableStream | null): () => string {
 }
 
 const TOOLS: Readonly<Record<string, string>> = Object.fromEntries(
-  ["/bin/kill", "/bin/launchctl", "/bin/ps"]
+  ["/bin/kill", "/bin/launchctl", "/bin/ps", "/bin/rm"]
     .concat(
-      ["defaults", "dscl", "id", "killall", "open", "osascript", "plutil", "stat", "sudo", "sw_vers"].map(
-        (name) => `/usr/bin/${name}`,
-      ),
+      [
+        "defaults",
+        "dscl",
+        "id",
+        "killall",
+        "mktemp",
+        "open",
+        "osascript",
+        "plutil",
+        "stat",
+        "sudo",
+        "sw_vers",
+      ].map((name) => `/usr/bin/${name}`),
     )
     .map((path) => [path, path.slice(path.lastIndexOf("/") + 1)]),
 );

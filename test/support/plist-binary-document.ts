@@ -28,7 +28,9 @@ export function rawBinary(objects: readonly RawObject[], layout: RawLayout = {})
   }
   const offsetSize = layout.offsetSize ?? leastSize(at);
   for (const offset of offsets) parts.push(bigEndian(BigInt(offset), offsetSize));
-  parts.push(trailerOf({ offsetSize, referenceSize, objects: objects.length, top: layout.top ?? 0, tableAt: at }));
+  parts.push(
+    trailerOf({ offsetSize, referenceSize, objects: objects.length, top: layout.top ?? 0, tableAt: at }),
+  );
   const all = new Uint8Array(Buffer.concat(parts));
   all.set(layout.unused ?? [], all.length - 32);
   return all;
@@ -64,7 +66,8 @@ export function binaryDocument(random: Random, tree: PlistValue): Uint8Array {
     const name = leaf ? Buffer.from(head).toString("hex") : "";
     const known = leaf && sharing ? seen.get(name) : undefined;
     if (known !== undefined) return known;
-    if (random(12) === 0) objects.push({ head: Uint8Array.of(pick(random, [0x00, 0x09, 0x0f])), children: [] });
+    if (random(12) === 0)
+      objects.push({ head: Uint8Array.of(pick(random, [0x00, 0x09, 0x0f])), children: [] });
     const children: number[] = [];
     const first = random(2) === 0;
     const index = first ? objects.push({ head, children }) - 1 : -1;
@@ -87,7 +90,12 @@ export function binaryDocument(random: Random, tree: PlistValue): Uint8Array {
   const unused = random(4) === 0 ? [1, 2, 3, 4, 5, 6] : [];
   const least = rawBinary(objects, { referenceSize, top, unused });
   if (random(3) > 0) return least;
-  return rawBinary(objects, { referenceSize, top, unused, offsetSize: Math.max(least.at(-26) ?? 8, 1 + random(8)) });
+  return rawBinary(objects, {
+    referenceSize,
+    top,
+    unused,
+    offsetSize: Math.max(least.at(-26) ?? 8, 1 + random(8)),
+  });
 }
 
 function headFor(value: PlistValue, wideText: boolean, random: Random): Uint8Array {
@@ -97,17 +105,23 @@ function headFor(value: PlistValue, wideText: boolean, random: Random): Uint8Arr
     case "dictionary":
       return headOf(0xd0, value.entries.length);
     case "string": {
-          const ascii = /^[\0-\x7f]*$/.test(value.value) && !wideText;
+      const ascii = /^[\0-\x7f]*$/.test(value.value) && !wideText;
       const bytes = Buffer.from(value.value, ascii ? "latin1" : "utf16le");
       const size = random(4) === 0 ? 4 : undefined;
-      return Buffer.concat([headOf(ascii ? 0x50 : 0x60, value.value.length, size), ascii ? bytes : bytes.swap16()]);
+      return Buffer.concat([
+        headOf(ascii ? 0x50 : 0x60, value.value.length, size),
+        ascii ? bytes : bytes.swap16(),
+      ]);
     }
     case "integer": {
       const width = value.width ?? 8;
       return Buffer.concat([Uint8Array.of(0x10 | Math.log2(width)), bigEndian(value.value, width)]);
     }
     case "real":
-      return Buffer.concat([Uint8Array.of(value.width === 4 ? 0x22 : 0x23), bigEndian(value.bits, value.width)]);
+      return Buffer.concat([
+        Uint8Array.of(value.width === 4 ? 0x22 : 0x23),
+        bigEndian(value.bits, value.width),
+      ]);
     case "date": {
       const bytes = Buffer.alloc(9, 0x33);
       bytes.writeDoubleBE(value.seconds, 1);

@@ -29,7 +29,7 @@ export function plainOf(value: PlistValue): Plain {
       return ["real", Number.isNaN(numberOfReal(value)) ? "nan" : bits.toString("hex")];
     }
     case "date":
-      return ["date", `${BigInt(Math.floor(value.seconds)) * 1_000_000n + BigInt((value.seconds - Math.floor(value.seconds)) * 1e6)}`];
+      return ["date", `${microseconds(value.seconds)}`];
     case "data":
       return ["data", Buffer.from(value.bytes).toString("base64")];
     case "uid":
@@ -37,6 +37,11 @@ export function plainOf(value: PlistValue): Plain {
     case "boolean":
       return ["boolean", value.value ? "1" : "0"];
   }
+}
+
+function microseconds(seconds: number): bigint {
+  const whole = Math.floor(seconds);
+  return BigInt(whole) * 1_000_000n + BigInt(Math.round((seconds - whole) * 1e6));
 }
 
 /** Where a reader knows no UIDs in XML: the dictionary that stands there. */
@@ -99,7 +104,10 @@ export function isRefused(answer: unknown): answer is Refused {
 
 /** Python's plistlib: how it reads each file. One process. */
 export function plistlibReadings(files: readonly Uint8Array[]): (Plain | Refused)[] {
-  return askPython(files.map((bytes) => ({ load: Buffer.from(bytes).toString("base64") }))) as (Plain | Refused)[];
+  return askPython(files.map((bytes) => ({ load: Buffer.from(bytes).toString("base64") }))) as (
+    | Plain
+    | Refused
+  )[];
 }
 
 /** Python's plistlib: what it writes for each. One process. */
@@ -116,7 +124,10 @@ export function plistutil(bytes: Uint8Array, format: "bin" | "xml"): Uint8Array 
   try {
     const [from, to] = [join(folder, "in"), join(folder, "out")];
     writeFileSync(from, bytes);
-    const run = spawnSync("plistutil", ["-i", from, "-o", to, "-f", format], { env: ENVIRONMENT, encoding: "utf8" });
+    const run = spawnSync("plistutil", ["-i", from, "-o", to, "-f", format], {
+      env: ENVIRONMENT,
+      encoding: "utf8",
+    });
     return run.status === 0 ? new Uint8Array(readFileSync(to)) : null;
   } finally {
     rmSync(folder, { recursive: true });

@@ -1,10 +1,10 @@
-import { type PlistBytes, plistBytes } from "../../src/stores/plist-bytes.ts";
 import { ProblemError } from "../../src/model/problem.ts";
+import { type PlistBytes, plistBytes } from "../../src/stores/plist-bytes.ts";
 import { readPlistFile } from "../../src/stores/plist-reader.ts";
 import type { Plist } from "../../src/stores/plist-value.ts";
 
 /** At most so many looks at one byte, and so many more for a file however small. */
-export const STEPS_PER_BYTE = 12;
+const STEPS_PER_BYTE = 12;
 
 export interface CountedReading {
   readonly answer: Plist | ProblemError;

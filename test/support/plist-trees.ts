@@ -1,4 +1,9 @@
-import { type PlistDictionary, type PlistEntry, type PlistValue, realOf } from "../../src/stores/plist-value.ts";
+import {
+  type PlistDictionary,
+  type PlistEntry,
+  type PlistValue,
+  realOf,
+} from "../../src/stores/plist-value.ts";
 import { pick, type Random } from "./plist-random.ts";
 
 /** What a tree may hold, for readers and formats that know less than ours. */
@@ -61,7 +66,22 @@ const KEYS = [
 const INTEGERS = [0n, 1n, -1n, 127n, 128n, 255n, 256n, 65_535n, 65_536n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 32n]
   .concat([2n ** 40n, 2n ** 53n + 1n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n])
   .concat([-(2n ** 31n), -(2n ** 53n) - 1n, -(2n ** 63n)]);
-const REALS = [0, -0, 1, -1, 1.5, 0.1, 1e21, 1e-7, 5e-324, 1.797e308, 2 ** 53, Infinity, -Infinity, Number.NaN];
+const REALS = [
+  0,
+  -0,
+  1,
+  -1,
+  1.5,
+  0.1,
+  1e21,
+  1e-7,
+  5e-324,
+  1.797e308,
+  2 ** 53,
+  Infinity,
+  -Infinity,
+  Number.NaN,
+];
 
 /** A tree with containers in containers, empty ones too. */
 export function treeFrom(random: Random, limits: TreeLimits = {}): PlistValue {
@@ -96,7 +116,9 @@ export function string(random: Random, limits: TreeLimits = {}): string {
   ];
   const length = pick(random, [0, 1, 2, 3, 5, 14, 15, 16, 40]);
   const ascii = random(2) === 0;
-  return Array.from({ length }, () => (ascii ? pick(random, ["a", "7", "-", "Z", " "]) : pick(random, pieces))).join("");
+  return Array.from({ length }, () =>
+    ascii ? pick(random, ["a", "7", "-", "Z", " "]) : pick(random, pieces),
+  ).join("");
 }
 
 const TRUE: PlistValue = { kind: "boolean", value: true };

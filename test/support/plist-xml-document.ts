@@ -1,4 +1,4 @@
-import { type PlistDictionary, type PlistValue, realOf, numberOfReal } from "../../src/stores/plist-value.ts";
+import { numberOfReal, type PlistDictionary, type PlistValue, realOf } from "../../src/stores/plist-value.ts";
 import { pick, type Random } from "./plist-random.ts";
 
 /** An XML property list as a person or a program may have written it, and what it means. */
@@ -10,7 +10,7 @@ export interface XmlDocument {
 }
 
 /** An entry of the root: `before` and `between` are white space, `comment` stands between key and value. */
-export interface XmlEntry {
+interface XmlEntry {
   readonly key: string;
   readonly before: string;
   readonly keyElement: string;
@@ -19,7 +19,7 @@ export interface XmlEntry {
   readonly valueElement: string;
 }
 
-export interface Rendered {
+interface Rendered {
   readonly xml: string;
   readonly means: PlistValue;
 }
@@ -34,7 +34,11 @@ export function xmlText({ before, entries, after }: XmlDocument): string {
 
 /** The document without these keys, as we promise it. */
 export function xmlTextWithout({ before, entries, after }: XmlDocument, gone: readonly string[]): string {
-  return before + entries.map((entry) => (gone.includes(entry.key) ? entry.comment : entryText(entry))).join("") + after;
+  return (
+    before +
+    entries.map((entry) => (gone.includes(entry.key) ? entry.comment : entryText(entry))).join("") +
+    after
+  );
 }
 
 function entryText({ before, keyElement, comment, between, valueElement }: XmlEntry): string {
@@ -89,7 +93,7 @@ export function xmlDocument(random: Random, tree: PlistDictionary): XmlDocument 
   return { before, entries, after, means: { kind: "dictionary", entries: means } };
 }
 
-export function renderValue(random: Random, value: PlistValue): Rendered {
+function renderValue(random: Random, value: PlistValue): Rendered {
   const gap = () => pick(random, SPACES) + (random(8) === 0 ? pick(random, MISC) : "");
   switch (value.kind) {
     case "array": {
@@ -103,13 +107,19 @@ export function renderValue(random: Random, value: PlistValue): Rendered {
       const inside = entries
         .map(({ key, item }) => gap() + element("key", spelled(random, key)) + gap() + item.xml)
         .join("");
-      const means: PlistValue = { kind: "dictionary", entries: entries.map(({ key, item }) => [key, item.means]) };
+      const means: PlistValue = {
+        kind: "dictionary",
+        entries: entries.map(({ key, item }) => [key, item.means]),
+      };
       return { xml: empty(random, "dict", inside + gap()), means };
     }
     case "string":
       return { xml: empty(random, "string", spelled(random, value.value)), means: value };
     case "integer":
-      return { xml: element("integer", integer(random, value.value)), means: { kind: "integer", value: value.value } };
+      return {
+        xml: element("integer", integer(random, value.value)),
+        means: { kind: "integer", value: value.value },
+      };
     case "real": {
       const text = real(random, numberOfReal(value));
       return { xml: element("real", text), means: realOf(numberOfReal(value), text) };
@@ -149,7 +159,10 @@ function spelled(random: Random, text: string): string {
       const numbered = [`&#${code};`, `&#x${code.toString(16)};`, `&#x${code.toString(16).toUpperCase()};`];
       if (character === "\r") return pick(random, numbered);
       if (plain || random(4) > 0) return "&<>".includes(character) ? (named ?? character) : character;
-      return pick(random, [...numbered, named ?? character, `<![CDATA[${character}]]>`]).replace(/^[&<]$/, named ?? "");
+      return pick(random, [...numbered, named ?? character, `<![CDATA[${character}]]>`]).replace(
+        /^[&<]$/,
+        named ?? "",
+      );
     })
     .join("");
 }
@@ -157,7 +170,13 @@ function spelled(random: Random, text: string): string {
 function integer(random: Random, value: bigint): string {
   const size = value < 0n ? -value : value;
   const sign = value < 0n ? "-" : pick(random, ["", "", "", "+"]);
-  const digits = pick(random, [`${size}`, `${size}`, `00${size}`, `0x${size.toString(16)}`, `0X${size.toString(16)}`]);
+  const digits = pick(random, [
+    `${size}`,
+    `${size}`,
+    `00${size}`,
+    `0x${size.toString(16)}`,
+    `0X${size.toString(16)}`,
+  ]);
   return pick(random, ["", "", " \n"]) + sign + digits;
 }
 
@@ -165,7 +184,11 @@ function real(random: Random, value: number): string {
   if (Number.isNaN(value)) return pick(random, ["nan", "NaN"]);
   if (!Number.isFinite(value)) return value > 0 ? pick(random, ["inf", "+infinity", "Infinity"]) : "-inf";
   if (Object.is(value, -0)) return pick(random, ["-0", "-0.0"]);
-  return pick(random, [String(value), value.toExponential(), Number.isInteger(value) ? `${BigInt(value)}` : `${value}`]);
+  return pick(random, [
+    String(value),
+    value.toExponential(),
+    Number.isInteger(value) ? `${BigInt(value)}` : `${value}`,
+  ]);
 }
 
 function base64(random: Random, bytes: Uint8Array): string {

@@ -51,7 +51,7 @@ async function ended(work: () => Promise<Ending>): Promise<Ending> {
   }
 }
 
-/** Windows needs none: the application is asked to close, and started again. */
+/** Windows and macOS need none: the application is asked to close, and started again. */
 const COMMANDS_OF_LINUX = {
   stopCommand: "simulated-stop",
   startCommand: "simulated-start",
@@ -76,7 +76,7 @@ export function optionsFor(
     keepStopped: false,
     stateDir: `${machine.folder}/state`,
     settings: machine.settingsPath,
-    ...(machine.world.windows === undefined ? COMMANDS_OF_LINUX : {}),
+    ...(machine.world.platform === "linux" ? COMMANDS_OF_LINUX : {}),
     serverUrl: "http://127.0.0.1:32400",
     ...(given.code === undefined ? {} : { claimCodeInEnvironment: new Secret(given.code) }),
     ...(given.expectAccount === undefined ? {} : { expectAccount: given.expectAccount }),

@@ -46,6 +46,8 @@ export function digestOfState({ folder, memory, valid, codes, ...rest }: Machine
 export interface SettingsHome {
   /** As the options and the server's report name them. */
   readonly settingsPath: string;
+  /** Where the server's log is, when that is not in its data folder. */
+  readonly logFolder?: string;
   /** What the server's data folder holds after a run. */
   readonly tidy: readonly string[];
   read(): string;
@@ -55,6 +57,8 @@ export interface SettingsHome {
   restore(saved: string): void;
   /** What only such settings have and nobody may change: their mode, say. Throws when somebody did. */
   demandKept(): void;
+  /** Files of ours that a run which came to its end has left somewhere, where the system has such a place. */
+  leftBehind?(): readonly string[];
   /** What of the machine is another on such a system. */
   readonly world: Partial<World>;
 }
@@ -132,7 +136,7 @@ export class SimulatedMachine {
     ];
     const at = "Nov 22, 2026 23:59:59.000 [1] ";
     writeFileSync(
-      join(this.dataFolder, "Logs", "Plex Media Server.log"),
+      join(this.home.logFolder ?? join(this.dataFolder, "Logs"), "Plex Media Server.log"),
       `${at}INFO - ${lines[0]}\n${at}DEBUG - ${lines[1]}\n`,
     );
   }

@@ -1,7 +1,9 @@
+import { mkdirSync, renameSync } from "node:fs";
 import { userInfo } from "node:os";
 import { expect, onTestFinished, test } from "vitest";
 import { ProblemError } from "../../src/model/problem.ts";
 import { openWorld, realWorld } from "../../src/world/real.ts";
+import { refusal, scratchFolder } from "./scratch.ts";
 
 test("the real world knows who and where we are", async () => {
   const world = realWorld();
@@ -57,9 +59,29 @@ test.each(["darwin", "win32", "freebsd"])("the platform %s has no world like Lin
   expect(() => realWorld()).toThrow(ProblemError);
 });
 
-test.each(["darwin", "freebsd"])("the platform %s is refused by its name", async (platform) => {
+test.each(["freebsd", "sunos"])("the platform %s is refused by its name", async (platform) => {
   playing(platform);
   const error = await openWorld().catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(ProblemError);
   expect((error as ProblemError).problem).toEqual({ code: "UNSUPPORTED_PLATFORM", platform });
+});
+
+test("on a Mac, what /proc tells elsewhere is neither asked for nor taken for nothing", async () => {
+  playing("darwin");
+  const world = await openWorld();
+  expect(world.platform).toBe("darwin");
+  expect(world.windows).toBeUndefined();
+  expect(world.processes.ownPid).toBe(process.pid);
+  expect(await refusal(world.processes.plexMediaServers())).toBe("ENOSYS");
+  expect((await world.run("echo", ["hello"], { timeoutMs: 60_000 })).stdout).toBe("hello\n");
+
+  // Without descriptors as paths, a folder that was moved away is noticed by what its name leads to.
+  const place = scratchFolder();
+  mkdirSync(`${place}/pinned`);
+  const folder = await world.files.openFolder(`${place}/pinned`);
+  await (await folder.createFile("one", 0o600)).close();
+  renameSync(`${place}/pinned`, `${place}/moved`);
+  mkdirSync(`${place}/pinned`);
+  expect(await refusal(folder.createFile("two", 0o600))).toBe("ESTALE");
+  await folder.close();
 });

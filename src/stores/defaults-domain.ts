@@ -1,0 +1,72 @@
+import { type MacUser, runAs } from "../services/mac-user.ts";
+import type { RunOptions, RunResult, World } from "../world/world.ts";
+import { bytesOf, contentOf, type DomainContent } from "./defaults-content.ts";
+import { failureOf, unendedOf } from "./defaults-failure.ts";
+import { inPrivateFolder } from "./defaults-folder.ts";
+
+/** A preferences domain of an account, through `/usr/bin/defaults` as that account. */
+export interface DefaultsDomain {
+  readonly world: Pick<World, "run" | "user" | "files">;
+  readonly user: Pick<MacUser, "name" | "uid">;
+  readonly name: string;
+  /** For problems. */
+  readonly path: string;
+}
+
+/**
+ * What the preference daemon says of a domain; null where the tool refused to export it (exit status other than 0), as
+ * it may for one that is not there. `export` goes to a file: to standard output it writes XML, which has no fractions of
+ * a second (help of `defaults`, macOS 26.6).
+ *
+ * Throws `SystemError` (`EPERM`: another account's; `ETIMEDOUT`, `EXIT_n`), and `SETTINGS_MALFORMED`,
+ * `SETTINGS_UNSAFE` for what is exported.
+ */
+export async function exportDomain(domain: DefaultsDomain): Promise<DomainContent | null> {
+  const { world, user, path } = domain;
+  return inPrivateFolder(world, user, path, async (folder) => {
+    const result = await defaults(domain, ["export", domain.name, folder.pathOf(EXPORTED)]);
+    demandEnd(result, "defaults export", path);
+    return result.status === 0 ? contentOf(await folder.read(EXPORTED), path) : null;
+  });
+}
+
+/** The keys of a domain, all of them, handed over on standard input. Throws `SystemError` as above. */
+export async function importDomain(domain: DefaultsDomain, content: DomainContent): Promise<void> {
+  const result = await defaults(domain, ["import", domain.name, "-"], { stdin: bytesOf(content) });
+  demandSuccess(result, "defaults import", domain.path);
+}
+
+/** Throws `SystemError` as above: exit status 1 also where there is no such key, unless `mayBeGone`. */
+export async function deleteKey(domain: DefaultsDomain, key: string, mayBeGone: boolean): Promise<void> {
+  const result = await defaults(domain, ["delete", domain.name, key]);
+  demandEnd(result, "defaults delete", domain.path);
+  if (!mayBeGone) demandSuccess(result, "defaults delete", domain.path);
+}
+
+/** Whether the account has a domain of that name, in a file or only in the daemon's memory so far. */
+export async function isListed(domain: DefaultsDomain): Promise<boolean> {
+  const result = await defaults(domain, ["domains"]);
+  demandSuccess(result, "defaults domains", domain.path);
+  return result.stdout.split(",").some((name) => name.trim() === domain.name);
+}
+
+const EXPORTED = "settings.plist";
+const TIMEOUT_MS = 30_000;
+
+function demandEnd(result: RunResult, call: string, path: string): void {
+  const failure = unendedOf(result, call, path);
+  if (failure !== null) throw failure;
+}
+
+function demandSuccess(result: RunResult, call: string, path: string): void {
+  const failure = failureOf(result, call, path);
+  if (failure !== null) throw failure;
+}
+
+function defaults(
+  { world, user }: DefaultsDomain,
+  words: readonly string[],
+  options: Pick<RunOptions, "stdin"> = {},
+): Promise<RunResult> {
+  return runAs(world, user, "/usr/bin/defaults", words, { timeoutMs: TIMEOUT_MS, ...options });
+}

@@ -1,0 +1,371 @@
+import { rm } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { type Problem, ProblemError } from "../../src/model/problem.ts";
+import type { Server } from "../../src/model/server.ts";
+import { macApplication } from "../../src/services/mac-application.ts";
+import type { Service } from "../../src/services/service.ts";
+import { serviceOf } from "../../src/services/service-of.ts";
+import { until } from "../../src/standins/server-process.ts";
+import type { Mac } from "../support/mac.ts";
+import { APPLICATION } from "../support/mac-application.ts";
+import { type BenchWorld, macWithServer, onlyServer, worldOn } from "../support/mac-bench.ts";
+import type { MacServer } from "../support/mac-server.ts";
+import type { MacSwitches } from "../support/mac-switches.ts";
+
+const TWO = [{ name: "jane" }, { name: "bob" }];
+const STOP_LINE = `osascript -e 'tell application "Plex Media Server" to quit'`;
+const START_LINE = "open -g '/Applications/Plex Media Server.app'";
+/** The server's account on its desktop, and root from a session over the network. */
+const PLACES = [
+  ["jane", "desktop"],
+  ["root", "ssh"],
+] as const;
+
+const JANES: Server = {
+  id: "00000000",
+  install: "mac-application",
+  store: "defaults",
+  settingsPath: "/Users/jane/Library/Preferences/com.plexapp.plexmediaserver.plist",
+  dataFolder: "/Users/jane/Library/Application Support/Plex Media Server",
+  account: { name: "jane", uid: 501, gid: 20 },
+  service: { kind: "mac-application", application: APPLICATION.path },
+  url: "http://127.0.0.1:32400",
+};
+
+async function serviceFor(world: BenchWorld): Promise<Service> {
+  return serviceOf(world, await onlyServer(world));
+}
+
+async function problemOf(work: Promise<unknown>): Promise<Problem> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof ProblemError) return error.problem;
+    throw error;
+  }
+  return expect.unreachable("no problem");
+}
+
+async function gone(server: MacServer): Promise<void> {
+  await until(async () => !(await server.isRunning()), 30_000, "STILL_RUNNING");
+}
+
+/** What was called since, as words. */
+async function callsOf(mac: Mac): Promise<string[]> {
+  return (await mac.calledWith()).map(({ tool, args }) => [tool, ...args].join(" "));
+}
+
+const OPEN = { eventsFromOutside: "reach", eventsOfRoot: "reach", openFromOutside: "works" } as const;
+const RUSSIAN = { language: "ru", noDesktop: 125, psWidth: "unlimited", openByRoot: "as-user" } as const;
+const SWITCHES: readonly (readonly [string, Partial<MacSwitches>])[] = [
+  ["as it is taken to be", {}],
+  [
+    "quit returns at once, events go everywhere",
+    { quit: "returns-at-once", quitOfNothing: "nothing", ...OPEN },
+  ],
+  ["quit breaks, all is said in Russian", { quit: "connection-breaks", quitOfNothing: "fails", ...RUSSIAN }],
+];
+
+test.each(
+  SWITCHES.flatMap(([what, switches]) => PLACES.map(([user, from]) => ({ what, switches, user, from }))),
+)("it is stopped and started as its person, by $user ($what)", async ({ switches, user, from }) => {
+  const { mac, server } = await macWithServer({ switches, users: TWO });
+  await server.start();
+  const [before] = await server.processes();
+  const service = await serviceFor(worldOn(mac, user, from));
+  await service.demandControl(server.plist);
+  expect(await server.processes()).toEqual([before]);
+  await service.requestStop();
+  await gone(server);
+  await service.start({ resetLimit: false });
+  const [after, ...others] = await server.processes();
+  expect(after).toBeDefined();
+  expect(after).not.toBe(before);
+  expect(others).toEqual([]);
+  await until(() => server.answers(), 30_000, "NO_ANSWER");
+});
+
+test("asking one to stop that does not run starts nothing", async () => {
+  for (const quitOfNothing of ["starts-it", "fails"] as const) {
+    const { mac, server } = await macWithServer({ switches: { quitOfNothing } });
+    await (await serviceFor(worldOn(mac, "jane"))).requestStop();
+    expect(await server.isRunning()).toBe(false);
+    expect((await callsOf(mac)).some((call) => call.startsWith("osascript"))).toBe(false);
+  }
+});
+
+test("its lines are for the shell in which they will be typed", async () => {
+  const { mac } = await macWithServer();
+  const linesOf = async (...from: Parameters<typeof worldOn> extends [Mac, ...infer Rest] ? Rest : never) => {
+    const { stopLine, startLine } = await serviceFor(worldOn(mac, ...from));
+    return [stopLine, startLine];
+  };
+  expect(await linesOf("jane")).toEqual([STOP_LINE, START_LINE]);
+  expect(await linesOf("root", "desktop", { SUDO_UID: "501" })).toEqual([STOP_LINE, START_LINE]);
+  const before = "sudo launchctl asuser 501 sudo -u jane";
+  for (const env of [{}, { SUDO_UID: "502" }])
+    expect(await linesOf("root", "desktop", env)).toEqual([
+      `${before} ${STOP_LINE}`,
+      `${before} ${START_LINE}`,
+    ]);
+});
+
+test("it has no manager, and a deadline of its own", async () => {
+  const { mac } = await macWithServer();
+  const service = await serviceFor(worldOn(mac, "jane"));
+  expect(await service.stopDeadlineMs()).toBe(60_000);
+  expect(await service.condition()).toBe("unknown");
+  expect(await service.killedByForce()).toBe(false);
+});
+
+test("somebody else's server takes root", async () => {
+  const { mac, server } = await macWithServer({ users: TWO });
+  await server.start("process");
+  const found = await onlyServer(worldOn(mac, "jane"));
+  const service = serviceOf(worldOn(mac, "bob"), found);
+  const needed = { code: "NEEDS_PRIVILEGE", path: server.plist, line: "" };
+  expect(await problemOf(service.demandControl(server.plist))).toEqual(needed);
+  expect(await problemOf(service.start({ resetLimit: false }))).toMatchObject({ code: "START_FAILED" });
+});
+
+test("so does one's own from a session over the network, whatever gets through from there", async () => {
+  for (const way of ["reach", "fail"] as const) {
+    const { mac, server } = await macWithServer({ switches: { eventsFromOutside: way } });
+    await server.start("process");
+    const service = await serviceFor(worldOn(mac, "jane", "ssh"));
+    expect(await problemOf(service.demandControl(server.plist))).toMatchObject({ code: "NEEDS_PRIVILEGE" });
+    expect(await server.isRunning()).toBe(true);
+  }
+});
+
+test.each([112, 125] as const)(
+  "where its person has no desktop (%i) it is not stopped",
+  async (noDesktop) => {
+    const { mac, server } = await macWithServer({ users: TWO, switches: { noDesktop } });
+    await server.start("process");
+    const service = await serviceFor(worldOn(mac, "root", "ssh", { SUDO_UID: "501" }));
+    await mac.setDesktops(["bob"]);
+    expect(await problemOf(service.demandControl(server.plist))).toEqual({
+      code: "NO_DESKTOP_TO_START_ON",
+      account: "jane",
+      line: START_LINE,
+    });
+    expect(await server.isRunning()).toBe(true);
+  },
+);
+
+test("one that events do not reach is not stopped", async () => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  const [pid] = await server.processes();
+  const world = worldOn(mac, "jane");
+  const unreached: typeof world.run = async (file, args, options) => {
+    const asked = args.join(" ").endsWith("is running");
+    return asked ? await mac.run("jane", "osascript", args, { from: "ssh" }) : world.run(file, args, options);
+  };
+  const service = await serviceFor({ ...world, run: unreached });
+  expect(await problemOf(service.demandControl(server.plist))).toEqual({
+    code: "OTHER_SESSION",
+    pid,
+    account: "jane",
+  });
+});
+
+test("one that launchd keeps alive is not stopped: the agent is named, and how to unload it", async () => {
+  const { mac, server } = await macWithServer({}, { startedBy: "keep-alive-agent" });
+  await server.start("process");
+  const service = await serviceFor(worldOn(mac, "jane"));
+  const problem = await problemOf(service.demandControl(server.plist));
+  const label = "com.example.start-plex";
+  expect(problem).toEqual({
+    code: "KEPT_ALIVE_BY_AGENT",
+    label,
+    line: `launchctl bootout gui/501/${label}`,
+    backLine: `launchctl bootstrap gui/501 ${server.agent}`,
+  });
+  expect((await mac.run("jane", "launchctl", ["bootout", `gui/501/${label}`])).status).toBe(0);
+  await gone(server);
+  await mac.run("jane", "open", ["-g", APPLICATION.path]);
+  await service.demandControl(server.plist);
+});
+
+test("an application that is not there any more could not be started again", async () => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  const service = await serviceFor(worldOn(mac, "jane"));
+  await rm(mac.real(APPLICATION.path), { recursive: true });
+  expect(await problemOf(service.demandControl(server.plist))).toEqual({
+    code: "NO_WAY_TO_STOP",
+    reason: "no-start-command",
+  });
+});
+
+test.each(["en", "ru"] as const)("a consent that was denied is said as such (%s)", async (language) => {
+  const { mac, server } = await macWithServer({ switches: { consent: "denied", language } });
+  await server.start("process");
+  for (const [user, from] of PLACES) {
+    const service = await serviceFor(worldOn(mac, user, from));
+    const refused = { code: "AUTOMATION_REFUSED", application: "Plex Media Server" };
+    expect(await problemOf(service.requestStop())).toEqual(refused);
+  }
+  expect(await server.isRunning()).toBe(true);
+});
+
+test("a consent is asked for before anything is changed; refused or unanswered, nothing is", async () => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  const world = worldOn(mac, "jane");
+  for (const answer of [
+    { status: 1, timedOut: false, stderr: "0:47: execution error: Not authorized. (-1743)\n" },
+    { status: null, timedOut: true, stderr: "" },
+  ]) {
+    const run: typeof world.run = async (file, args, options) =>
+      args.join(" ").includes("count windows")
+        ? { ...answer, signal: null, stdout: "" }
+        : world.run(file, args, options);
+    const service = await serviceFor({ ...world, run });
+    expect(await problemOf(service.demandControl(server.plist))).toMatchObject({
+      code: "AUTOMATION_REFUSED",
+    });
+  }
+});
+
+test("a server that refuses to quit keeps its number", async () => {
+  const { mac, server } = await macWithServer({}, { application: { quits: "refuses" } });
+  await server.start("process");
+  expect(await problemOf((await serviceFor(worldOn(mac, "jane"))).requestStop())).toEqual({
+    code: "STOP_FAILED",
+    command: STOP_LINE,
+    detail: "-128",
+  });
+});
+
+test("one that takes the request and stays is not waited for here", async () => {
+  const { mac, server } = await macWithServer({}, { application: { quits: "ignores" } });
+  await server.start("process");
+  await (await serviceFor(worldOn(mac, "jane"))).requestStop();
+  expect(await server.isRunning()).toBe(true);
+});
+
+test.each([
+  ["fails", "STOP_FAILED"],
+  ["hangs", "AUTOMATION_REFUSED"],
+] as const)("an osascript that %s is %s", async (kind, code) => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  const service = await serviceFor(worldOn(mac, "jane"));
+  mac.fault({ at: 1, tool: "osascript", kind });
+  expect(await problemOf(service.requestStop())).toMatchObject({ code });
+  mac.fault({ at: 1, tool: "osascript", kind: "fails" });
+  expect(await problemOf(service.demandControl(server.plist))).toMatchObject({
+    code: "STOP_FAILED",
+    detail: "status=1",
+  });
+});
+
+test("a stop that worked and says it did not has worked", async () => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  const world = worldOn(mac, "jane");
+  const run: typeof world.run = async (file, args, options) => {
+    const result = await world.run(file, args, options);
+    if (!args.join(" ").includes("to quit")) return result;
+    await gone(server);
+    return { ...result, status: 1, stderr: "failed after all\n" };
+  };
+  await (await serviceFor({ ...world, run })).requestStop();
+});
+
+test.each(["refused", "ok-but-nothing"] as const)(
+  "a launch while the one before is still quitting (%s) is tried again",
+  async (openWhileQuitting) => {
+    const { mac, server } = await macWithServer(
+      { switches: { openWhileQuitting } },
+      { behaviour: { stopMs: 2_000 } },
+    );
+    await server.start();
+    const [before] = await server.processes();
+    const service = await serviceFor(worldOn(mac, "jane"));
+    await service.requestStop();
+    await service.start({ resetLimit: false });
+    const after = await server.processes();
+    expect(after).toHaveLength(1);
+    expect(after).not.toContain(before);
+  },
+);
+
+test("a launch that is refused for ever is given up, with its number", async () => {
+  const { mac, server } = await macWithServer();
+  const world = worldOn(mac, "jane");
+  let launches = 0;
+  const run: typeof world.run = async (file, args, options) => {
+    if (file !== "/usr/bin/open") return world.run(file, args, options);
+    launches += 1;
+    return { status: 1, signal: null, timedOut: false, stdout: "", stderr: "failed 12 with error -600.\n" };
+  };
+  const clock = { ...world.clock, sleep: async () => undefined };
+  const service = await serviceFor({ ...world, run, clock });
+  expect(await problemOf(service.start({ resetLimit: false }))).toEqual({
+    code: "START_FAILED",
+    command: START_LINE,
+    detail: "-600",
+  });
+  expect(launches).toBe(20);
+  expect(await server.isRunning()).toBe(false);
+});
+
+test.each([
+  ["ok", 3],
+  ["fails", 1],
+] as const)(
+  "an application that dies at once (%s) is launched a few times at most",
+  async (openOfDying, most) => {
+    const { mac } = await macWithServer(
+      { switches: { openOfDying } },
+      { application: { diesAtStart: "at-once" } },
+    );
+    const world = worldOn(mac, "jane");
+    const clock = { ...world.clock, sleep: async () => undefined };
+    const service = await serviceFor({ ...world, clock });
+    const started = service.start({ resetLimit: false });
+    if (openOfDying === "ok") await started;
+    else expect(await problemOf(started)).toMatchObject({ code: "START_FAILED", detail: "-10810" });
+    expect((await callsOf(mac)).filter((call) => call.startsWith("open "))).toHaveLength(most);
+  },
+);
+
+test("one that runs already is not waited for for ever", async () => {
+  let launches = 0;
+  const row = `  501     1   501 S    Sat Nov 22 06:42:00 2025     ${APPLICATION.executable}`;
+  const stdout = `    1     0     0 S    Sat Nov 22 06:00:00 2025     /sbin/launchd\n${row}\n`;
+  const world = {
+    env: {},
+    user: { uid: 501, gid: 20, name: "jane", home: "/Users/jane" },
+    clock: { now: () => 0, monotonicMs: () => 0, sleep: async () => undefined },
+    run: async (file: string) => {
+      if (file === "/usr/bin/open") launches += 1;
+      return { status: 0, signal: null, timedOut: false, stdout, stderr: "" };
+    },
+  };
+  await macApplication(world, JANES, APPLICATION.path).start({ resetLimit: false });
+  expect(launches).toBe(20);
+});
+
+test("no process is ever ended by force", async () => {
+  const { mac, server } = await macWithServer();
+  await server.start();
+  const service = await serviceFor(worldOn(mac, "root"));
+  await service.demandControl(server.plist);
+  await service.requestStop();
+  await gone(server);
+  expect((await callsOf(mac)).filter((call) => /\bkill|bootout|kickstart/.test(call))).toEqual([]);
+});
+
+test("without an account there is no way", async () => {
+  const { mac } = await macWithServer();
+  const { account: _account, ...nobodys } = JANES;
+  const service = macApplication(worldOn(mac, "jane"), nobodys, APPLICATION.path);
+  expect(await problemOf(service.demandControl(JANES.settingsPath))).toMatchObject({
+    code: "NO_WAY_TO_STOP",
+  });
+});

@@ -1,0 +1,239 @@
+import { readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { bytesOf, type DomainContent } from "../../src/stores/defaults-content.ts";
+import { openDefaultsStore } from "../../src/stores/defaults-store.ts";
+import { imageOf } from "../../src/stores/preferences-file.ts";
+import type { Image, SettingsStore } from "../../src/stores/store.ts";
+import { earlier, REMOVE, replaceWith, SIGNED_IN, text } from "../support/defaults-contents.ts";
+import { ProcessDied } from "../support/mac-tools.ts";
+import { MemoryDefaults } from "../support/memory-defaults.ts";
+import { problemIn } from "../support/registry-store-contract.ts";
+
+interface Started {
+  readonly mac: MemoryDefaults;
+  readonly store: SettingsStore;
+  readonly from: Image;
+  readonly to: Image;
+}
+
+async function standingAt(content: DomainContent, importReplaces: boolean) {
+  const mac = new MemoryDefaults();
+  mac.values = content;
+  mac.importReplaces = importReplaces;
+  const store = await openDefaultsStore(mac.world(), mac.server, { readOnly: false });
+  return { mac, store, from: await imageIn(store) };
+}
+
+async function imageIn(store: SettingsStore): Promise<Image> {
+  const stored = await store.readImage();
+  if (stored === null) throw new Error("there is no domain");
+  return stored.image;
+}
+
+/** What another process of ours finds. */
+async function afterwards(mac: MemoryDefaults): Promise<Image> {
+  mac.fault(null);
+  return imageIn(await openDefaultsStore(mac.world(), mac.server, { readOnly: true }));
+}
+
+const SIGNED_OUT: DomainContent = new Map([...SIGNED_IN].filter(([name]) => !name.startsWith("PlexOnline")));
+const REPLACE = replaceWith("new-token-of-the-mac", "Ана", "new@example.org");
+
+type Start = (importReplaces: boolean) => Promise<Started>;
+
+const WRITES: Readonly<Record<string, Start>> = {
+  remove: async (replaces) => {
+    const { mac, store, from } = await standingAt(SIGNED_IN, replaces);
+    return { mac, store, from, to: await store.preview(from, REMOVE) };
+  },
+  replace: async (replaces) => {
+    const { mac, store, from } = await standingAt(SIGNED_IN, replaces);
+    return { mac, store, from, to: await store.preview(from, REPLACE) };
+  },
+  "first sign-in": async (replaces) => {
+    const { mac, store, from } = await standingAt(SIGNED_OUT, replaces);
+    return { mac, store, from, to: await store.preview(from, REPLACE) };
+  },
+  "restore of another sign-in": async (replaces) => {
+    const started = await standingAt(SIGNED_IN, replaces);
+    return { ...started, to: imageOf(bytesOf(earlier("earlier-token"))) };
+  },
+  "restore of none": async (replaces) => {
+    const started = await standingAt(SIGNED_IN, replaces);
+    return { ...started, to: imageOf(bytesOf(earlier(null))) };
+  },
+};
+
+const CASES = Object.entries(WRITES).flatMap(([name, start]) =>
+  [false, true].map((replaces) => [name, replaces ? "replaces" : "merges", () => start(replaces)] as const),
+);
+
+/** How many calls a write makes when nothing goes wrong; and that it leaves nothing. */
+async function callsOf(start: () => Promise<Started>): Promise<number> {
+  const { mac, store, from, to } = await start();
+  const before = mac.lines.length;
+  await store.write(from, to);
+  expect(await imageIn(store)).toEqual(to);
+  expect(readdirSync(mac.temporary)).toEqual([]);
+  return mac.lines.length - before - 3;
+}
+
+function isWhole({ from, to }: Started, standing: Image): boolean {
+  return standing.sha256 === from.sha256 || standing.sha256 === to.sha256;
+}
+
+function isKnownHalf({ store, from, to }: Started, standing: Image): boolean {
+  return store.isHalfWritten(standing, from, store.partsOf(from, to) ?? []);
+}
+
+test.for(CASES)("%s, import %s: is taken back when any call fails, done or not", async ([, , start]) => {
+  const count = await callsOf(start);
+  expect(count).toBeGreaterThanOrEqual(7);
+  for (const kind of ["fails", "fails-after", "hangs"] as const) {
+    for (let at = 1; at <= count; at += 1) {
+      const started = await start();
+      const { mac, store, from, to } = started;
+      mac.fault({ at, kind });
+      const outcome = await store.write(from, to).then(
+        () => "written",
+        (error: unknown) => problemIn(Promise.reject(error)),
+      );
+      const standing = await afterwards(mac);
+      if (outcome === "written") expect([kind, at, standing]).toEqual([kind, at, to]);
+      else {
+        expect([kind, at, standing]).toEqual([kind, at, from]);
+        expect(outcome).toMatchObject({
+          code: expect.stringMatching(/^(WRITE_FAILED|SYSTEM_CALL_FAILED)$/),
+          // Whether a key was gone before its deletion failed, only the read back tells.
+          reason: expect.stringMatching(kind === "hangs" ? /^ETIMEDOUT$/ : /^(EXIT_1|read-back)$/),
+        });
+      }
+      const left = readdirSync(mac.temporary).map((name) => readdirSync(`${mac.temporary}/${name}`));
+      expect(left.flat()).toEqual([]);
+    }
+  }
+});
+
+test.for(CASES)("%s, import %s: a process that dies leaves a known state", async ([, , start]) => {
+  const count = await callsOf(start);
+  const { store: first, from: before, to: after } = await start();
+  const hasHalves = (first.partsOf(before, after) ?? []).some(({ to }) => to === null);
+  let halves = 0;
+  for (const kind of ["dies-before", "dies-after"] as const) {
+    for (let at = 1; at <= count; at += 1) {
+      const started = await start();
+      const { mac, store, from, to } = started;
+      mac.fault({ at, kind });
+      await expect(store.write(from, to)).rejects.toBeInstanceOf(ProcessDied);
+      const standing = await afterwards(mac);
+      const half = isKnownHalf(started, standing);
+      expect([kind, at, half]).toEqual([kind, at, !isWhole(started, standing)]);
+      if (half) halves += 1;
+      const again = await openDefaultsStore(mac.world(), mac.server, { readOnly: false });
+      await again.write(standing, from);
+      expect(await imageIn(again)).toEqual(from);
+    }
+  }
+  expect(halves > 0).toBe(hasHalves);
+});
+
+test.for(CASES)("%s, import %s: is half done when it cannot be taken back either", async ([, , start]) => {
+  const isChange = (line: string) => /^defaults (delete|import)/.test(line);
+  const { mac: counted, store: counting, from: one, to: other } = await start();
+  let changes = 0;
+  counted.beforeCall = (line) => {
+    if (isChange(line)) changes += 1;
+  };
+  await counting.write(one, other);
+  for (let k = 1; k <= changes; k += 1) {
+    const started = await start();
+    const { mac, store, from, to } = started;
+    let left = k;
+    mac.beforeCall = (line) => {
+      if (!isChange(line)) return;
+      left -= 1;
+      if (left <= 0) mac.refuseChanges(true);
+    };
+    const problem = await store.write(from, to).then(
+      () => null,
+      (error: unknown) => problemIn(Promise.reject(error)),
+    );
+    const standing = await afterwards(mac);
+    expect([k, isKnownHalf(started, standing)]).toEqual([k, !isWhole(started, standing)]);
+    if (problem === null) expect(standing).toEqual(to);
+    else expect(problem).toMatchObject({ code: "WRITE_FAILED", path: mac.settingsPath });
+  }
+});
+
+test.for(CASES)("%s, import %s: a taking back that dies leaves a known state", async ([, , start]) => {
+  const count = await callsOf(start);
+  let deaths = 0;
+  for (let at = 1; at === deaths + 1; at += 1) {
+    const started = await start();
+    const { mac, store, from, to } = started;
+    // All is written, and cannot be read back; then the process dies at some call of the taking back.
+    const fails = mac.lines.length + count - 3;
+    mac.beforeRun = (calls) => {
+      if (calls === fails) mac.fault({ at: 1, kind: "fails" });
+      if (calls === fails + at) mac.fault({ at: 1, kind: "dies-before" });
+      if (calls === fails + at) deaths += 1;
+    };
+    const problem = await problemIn(store.write(from, to));
+    expect(problem).toEqual({ code: "WRITE_FAILED", path: mac.settingsPath, reason: "EXIT_1" });
+    mac.beforeRun = () => undefined;
+    const standing = await afterwards(mac);
+    expect([at, isKnownHalf(started, standing)]).toEqual([at, !isWhole(started, standing)]);
+    if (deaths < at) expect(standing).toEqual(from);
+  }
+  expect(deaths).toBeGreaterThan(5);
+});
+
+test("somebody else's key that comes in between ends a write, and stays", async () => {
+  for (const start of [WRITES["remove"], WRITES["replace"]]) {
+    if (start === undefined) throw new Error("no such write");
+    const { mac, store, from, to } = await start(false);
+    const foreign = ["Somebody", text("else")] as const;
+    mac.beforeCall = (line) => {
+      if (line.startsWith("defaults delete")) mac.values = new Map([...mac.values, foreign]);
+    };
+    const problem = await problemIn(store.write(from, to));
+    expect(problem).toEqual({ code: "WRITE_FAILED", path: mac.settingsPath, reason: "read-back" });
+    mac.beforeCall = () => undefined;
+    expect(await imageIn(store)).toEqual(imageOf(bytesOf(new Map([...SIGNED_IN, foreign]))));
+  }
+});
+
+test("a folder that is not the account's own is never read, and goes", async () => {
+  const { mac } = await standingAt(SIGNED_IN, false);
+  const account = { ...mac.server.account, uid: mac.server.account.uid + 1 };
+  const world = { ...mac.world(), user: { ...mac.world().user, uid: account.uid } };
+  const store = await openDefaultsStore(world, { ...mac.server, account }, { readOnly: true });
+  expect(await problemIn(store.readImage())).toEqual({
+    code: "SETTINGS_UNSAFE",
+    path: mac.settingsPath,
+    reason: "foreign-owner",
+  });
+  expect(readdirSync(mac.temporary)).toEqual([]);
+});
+
+test("an exported file that is a link, or no property list, is not taken", async () => {
+  const { mac, store } = await standingAt(SIGNED_IN, false);
+  const aside = `${mac.temporary}/../aside`;
+  writeFileSync(aside, "");
+  mac.beforeCall = (line) => {
+    if (line.startsWith("defaults export")) symlinkSync(aside, line.slice(line.lastIndexOf(" ") + 1));
+  };
+  expect(await problemIn(store.readImage())).toMatchObject({
+    code: "SETTINGS_UNSAFE",
+    reason: "link-target",
+  });
+  mac.beforeCall = () => undefined;
+  mac.exports = new TextEncoder().encode("{ a = 1; }");
+  expect(await problemIn(store.readImage())).toMatchObject({ code: "SETTINGS_MALFORMED" });
+  mac.exports = new Uint8Array(1024 * 1024 + 1);
+  expect(await problemIn(store.readImage())).toMatchObject({
+    code: "SETTINGS_MALFORMED",
+    reason: "too-large",
+  });
+  expect(readdirSync(mac.temporary)).toEqual([]);
+});
