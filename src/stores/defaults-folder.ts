@@ -81,8 +81,9 @@ async function removeFolder(
   made: string,
 ): Promise<void> {
   for (let left = REMOVE_ATTEMPTS; ; left -= 1) {
-    const result = await runAs(world, user, "/bin/rm", ["-rf", "--", made], { timeoutMs: TIMEOUT_MS });
-    const failure = failureOf(result, "rm", made);
+    const options = { timeoutMs: TIMEOUT_MS };
+    const ended = await attempt(() => runAs(world, user, "/bin/rm", ["-rf", "--", made], options));
+    const failure = "error" in ended ? ended.error : failureOf(ended.value, "rm", made);
     if (failure === null) return;
     if (left === 1) throw failure;
   }

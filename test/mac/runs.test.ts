@@ -1,14 +1,17 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import type { Event } from "../../src/model/event.ts";
 import { APPLICATION } from "../support/mac-application.ts";
 import type { MacServer } from "../support/mac-server.ts";
 import { type MacStage, onMac } from "../support/mac-stage.ts";
 import { DEFAULT_SWITCHES, type MacSwitches } from "../support/mac-switches.ts";
+import { integer, string } from "../support/mac-values.ts";
 import { type Ended, noteOf, notesOf } from "../support/stage.ts";
 
 const RESET = ["reset", "--yes"];
 const OK = { exitCode: 0, code: "OK" };
 const SIGNED_OUT = { exitCode: 0, code: "SIGNED_OUT" };
+const WHILE_STOPPED = { exitCode: 0, code: "EDITED_WHILE_STOPPED" };
 const MET = ["met", "met", "met"];
 const FOUR = ["PlexOnlineHome", "PlexOnlineMail", "PlexOnlineToken", "PlexOnlineUsername"];
 
@@ -75,7 +78,10 @@ describe.concurrent("on a Mac", () => {
       expect(after.processes).not.toEqual(before.processes);
       expect(await stage.server.answers()).toBe(true);
       const ways = ended.result["signInWays"] as { way: string; line?: string }[];
-      expect(ways[0]).toMatchObject({ way: "claim-command", line: expect.stringMatching(/^plex-reclaim claim/) });
+      expect(ways[0]).toMatchObject({
+        way: "claim-command",
+        line: expect.stringMatching(/^plex-reclaim claim/),
+      });
       // What the daemon has written is the same.
       await stage.mac.flush();
       expect([...(await stage.server.fileValues()).keys()].filter((name) => FOUR.includes(name))).toEqual([]);
@@ -127,25 +133,17 @@ describe.concurrent("on a Mac", () => {
     });
   });
 
-  test("undo after an exchange keeps the new sign-in; --old-sign-in brings the dead one back", async () => {
+  test("undo after an exchange keeps the new sign-in, and brings the rest back", async () => {
     await onMac({ server: { home: true } }, async (stage) => {
-      const old = await stage.server.token();
       await stage.call(await withCode(stage), OK);
-      const fresh = await stage.server.token();
+      const [fresh, after] = [await stage.server.token(), await stage.settings()];
+      await stage.server.close();
+      await stage.mac.setValues("jane", APPLICATION.bundleId, { FriendlyName: string("Bedroom") });
+      await stage.server.start();
       await stage.call(["undo", "--yes"], OK);
       expect(await stage.server.token()).toBe(fresh);
-      await stage.call(await withCode(stage), OK).catch(() => undefined);
-      const again = await stage.server.token();
-      expect(again).not.toBe(old);
-    });
-    await onMac({ server: { home: true } }, async (stage) => {
-      const before = await stage.settings();
-      const old = await stage.server.token();
-      await stage.call(await withCode(stage), OK);
-      const ended = await stage.call(["undo", "--old-sign-in", "--yes"], { exitCode: 6, code: "NOT_USABLE" });
-      expect(notesOf(ended)).toContain("OLD_SIGN_IN_IS_DEAD");
-      expect(await stage.server.token()).toBe(old);
-      expect(await stage.settings()).toEqual(before);
+      expect((await stage.settings()).others).toBe(after.others);
+      expect(await stage.isHealed()).toBe(true);
     });
   });
 
@@ -159,11 +157,13 @@ describe.concurrent("on a Mac", () => {
       expect(kept).toContain("settings.plist");
       expect(kept).toContain("manifest.json");
       await stage.call(["backup", "verify", id], OK);
+      await stage.server.close();
       await stage.mac.setValues("jane", APPLICATION.bundleId, {
         PlexOnlineToken: null,
-        FriendlyName: { type: "string", value: "Bedroom" },
-        Added: { type: "integer", value: "1" },
+        FriendlyName: string("Bedroom"),
+        Added: integer(1),
       });
+      await stage.server.start();
       await stage.call(["backup", "restore", id, "--yes"], OK);
       expect(await stage.settings()).toEqual(before);
       expect(await stage.server.token()).toBe(token);
@@ -174,7 +174,7 @@ describe.concurrent("on a Mac", () => {
   test("a server that was found stopped is never started, and healed all the same", async () => {
     await onMac({ running: false }, async (stage) => {
       const before = await stage.settings();
-      await stage.call(await withCode(stage), OK);
+      await stage.call(await withCode(stage), WHILE_STOPPED);
       expect(await stage.server.processes()).toEqual([]);
       expect(await stage.isHealed()).toBe(true);
       expect((await stage.settings()).others).toBe(before.others);
@@ -185,26 +185,24 @@ describe.concurrent("on a Mac", () => {
 
   test("--keep-stopped leaves a server stopped that ran", async () => {
     await onMac({}, async (stage) => {
-      const ended = await stage.call([...(await withCode(stage)), "--keep-stopped"], OK);
+      const ended = await stage.call([...(await withCode(stage)), "--keep-stopped"], WHILE_STOPPED);
       expect(await stage.server.processes()).toEqual([]);
       expect(noteOf(ended, "KEPT_STOPPED")["line"]).toMatch(/^open /);
       expect(await stage.isHealed()).toBe(true);
     });
   });
 
-  test.each(["refuses", "ignores"] as const)(
-    "an application that %s to quit is left as it is, running, and its settings are not touched",
-    async (quits) => {
-      await onMac({ server: { application: { quits } } }, async (stage) => {
-        const before = await standing(stage);
-        const ended = await stage.call(RESET, { exitCode: 4, code: expectedWhen(quits) }, { haste: 20 });
-        expect(ended.exitCode).toBe(4);
-        expect(await standing(stage)).toEqual(before);
-        expect(await stage.server.answers()).toBe(true);
-        await stage.server.kill();
-      });
-    },
-  );
+  test.each([
+    ["refuses", "STOP_FAILED"],
+    ["ignores", "STILL_RUNNING"],
+  ] as const)("an application that %s to quit goes on as it is: %s", async (quits, code) => {
+    await onMac({ server: { application: { quits } } }, async (stage) => {
+      const before = await standing(stage);
+      await stage.call(RESET, { exitCode: 4, code }, { haste: 10 });
+      expect(await standing(stage)).toEqual(before);
+      expect(await stage.server.answers()).toBe(true);
+    });
+  });
 
   test("without the consent to quit it, nothing is changed, and the person is told where to click", async () => {
     await onMac({ switches: { consent: "denied" } }, async (stage) => {
@@ -215,19 +213,44 @@ describe.concurrent("on a Mac", () => {
     });
   });
 
-  test("a server that dies at its start is put back, and started again as it was", async () => {
-    await onMac({}, async (stage) => {
+  test("when the server does not come up, the settings are put back and it is started with them", async () => {
+    await onMac({ server: { home: true } }, async (stage) => {
       const before = await stage.settings();
       const token = await stage.server.token();
-      await stage.server.configure({ failStart: 1 });
-      const first = await stage.call(RESET, { exitCode: 4, code: "START_FAILED" }, { haste: 8 }).catch(
-        (error: unknown) => error,
-      );
-      // It may be that a second launch of the same start has helped: then nothing failed.
-      if (first instanceof Error) return expect((await stage.settings()).four).toEqual([]);
+      await stage.server.configure({ failStart: "always" });
+      const repaired: Promise<void>[] = [];
+      const onEvent = (event: Event) => {
+        if (event.type === "step" && event.step === "roll-back" && event.phase === "begin")
+          repaired.push(stage.server.configure({ failStart: 0 }));
+      };
+      await stage.call(RESET, { exitCode: 4, code: "START_FAILED" }, { haste: 3, onEvent });
+      await Promise.all(repaired);
+      expect(repaired).toHaveLength(1);
       expect(await stage.settings()).toEqual(before);
       expect(await stage.server.token()).toBe(token);
-      return undefined;
+      expect(await stage.server.answers()).toBe(true);
+    });
+  });
+
+  test("by SSH, without root, nobody reaches the desktop: what to type instead is told", async () => {
+    await onMac({}, async (stage) => {
+      const before = await standing(stage);
+      const wanted = { exitCode: 3, code: "NEEDS_PRIVILEGE" };
+      const ended = await stage.call(await withCode(stage), wanted, { from: "ssh" });
+      expect((ended.result["problem"] as { line: string }).line).toMatch(/^sudo .*plex-reclaim reset/);
+      expect(await standing(stage)).toEqual(before);
+      expect(await stage.exchanges()).toBe(0);
+    });
+  });
+
+  test("settings that privacy protection closes are said to be, and nothing is done", async () => {
+    await onMac({}, async (stage) => {
+      const before = await standing(stage);
+      await stage.mac.setSwitches({ closed: ["/Users/jane/Library/Preferences"] });
+      await stage.call(await withCode(stage), { exitCode: 3, code: "SETTINGS_NOT_WRITABLE" });
+      await stage.mac.setSwitches({ closed: [] });
+      expect(await standing(stage)).toEqual(before);
+      expect(await stage.exchanges()).toBe(0);
     });
   });
 
@@ -305,8 +328,9 @@ describe.concurrent("with several accounts", () => {
     await onMac({ users: TWO }, async (stage) => {
       const before = await standing(stage);
       const args = ["status", "--settings", stage.server.plist];
-      const ended = await stage.call(args, OK, { user: "bob" }).catch(() => null);
-      if (ended !== null) expect(JSON.stringify(ended.result)).not.toContain("signed-in");
+      const ended = await stage.call(args, OK, { user: "bob" });
+      const told = { settings: stage.server.plist, state: "unknown", reason: "NEEDS_PRIVILEGE", account: null };
+      expect(serversOf(ended)).toMatchObject([told]);
       expect(await standing(stage)).toEqual(before);
     });
   });
@@ -324,18 +348,18 @@ describe.concurrent("whichever way an unverified thing of macOS is", () => {
     { openOfDying: "fails", openByRoot: "as-user", eventsOfRoot: "reach", outsideSession: "works" },
   ];
 
-  test.each(OTHER_WAYS)("%j: a reset heals, and a reset without a code is undone", async (switches) => {
+  test.each(OTHER_WAYS)("%j: a reset heals, and undo brings all of it back", async (switches) => {
     for (const name of Object.keys(switches))
       expect(switches[name as keyof MacSwitches]).not.toEqual(DEFAULT_SWITCHES[name as keyof MacSwitches]);
     await onMac({ switches, server: { home: true } }, async (stage) => {
       const before = await stage.settings();
-      await stage.call(RESET, SIGNED_OUT);
-      expect((await stage.settings()).four).toEqual([]);
-      await stage.call(["undo", "--yes"], { exitCode: 6, code: "NOT_USABLE" });
-      expect(await stage.settings()).toEqual(before);
+      const old = await stage.server.token();
       expect(criteriaOf(await stage.call(await withCode(stage), OK))).toEqual(MET);
       expect((await stage.settings()).others).toBe(before.others);
       expect(await stage.isHealed()).toBe(true);
+      await stage.call(["undo", "--old-sign-in", "--yes"], { exitCode: 6, code: "NOT_USABLE" });
+      expect(await stage.settings()).toEqual(before);
+      expect(await stage.server.token()).toBe(old);
     });
   });
 });
@@ -345,9 +369,10 @@ describe.concurrent("a copied property list", () => {
     await onMac({}, async (stage) => {
       const before = await standing(stage);
       await stage.mac.flush();
-      const { readFile } = await import("node:fs/promises");
       const copy = "/Users/jane/copy.plist";
-      await writeFile(stage.mac.real(copy), await readFile(stage.mac.real(stage.server.plist)), { mode: 0o600 });
+      await writeFile(stage.mac.real(copy), await readFile(stage.mac.real(stage.server.plist)), {
+        mode: 0o600,
+      });
       await stage.mac.own(copy, stage.mac.userNamed("jane"));
       const ended = await stage.call(["status", "--settings", copy], OK);
       expect(serversOf(ended)).toMatchObject([{ settings: copy, install: "settings-file" }]);
@@ -355,7 +380,3 @@ describe.concurrent("a copied property list", () => {
     });
   });
 });
-
-function expectedWhen(_quits: "refuses" | "ignores"): string {
-  return "STOP_FAILED";
-}

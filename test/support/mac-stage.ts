@@ -4,6 +4,7 @@ import { type Ending, endingOf, resultOf } from "../../src/commands/ending.ts";
 import { parse } from "../../src/commands/parse.ts";
 import { type Performable, perform } from "../../src/commands/perform.ts";
 import type { Session } from "../../src/commands/session.ts";
+import type { Event } from "../../src/model/event.ts";
 import { type PlexTv, startPlexTv } from "../../src/standins/plex-tv.ts";
 import type { Reporter } from "../../src/words/reporter.ts";
 import { reporterFor } from "../../src/words/reporter-for.ts";
@@ -32,7 +33,8 @@ export interface MacCall {
   readonly env?: Readonly<Record<string, string>>;
   /** Waits and deadlines of the program pass so many times as fast. */
   readonly haste?: number;
-  readonly interrupt?: AbortSignal;
+  /** Told of every event, when it happens. */
+  readonly onEvent?: (event: Event) => void;
 }
 
 /**
@@ -91,8 +93,11 @@ export class MacStage {
       world,
       context: {
         world,
-        interrupt: options.interrupt ?? new AbortController().signal,
-        emit: (event) => all.forEach(({ reporter }) => void reporter.event(event)),
+        interrupt: new AbortController().signal,
+        emit: (event) => {
+          options.onEvent?.(event);
+          for (const { reporter } of all) reporter.event(event);
+        },
       },
       questions: { interactive: false, confirm: async () => false, hidden: async () => null },
       program: { command: ["plex-reclaim"], args },
@@ -150,7 +155,8 @@ export class MacStage {
 
   async demandNothingLeaked(): Promise<void> {
     for (const { name } of this.mac.users) demandPrivate(this.mac.real(this.stateDirectory(name)));
-    for (const call of await this.mac.calledWith()) demandNoSecret(JSON.stringify(call), `a call of ${call.tool}`);
+    for (const call of await this.mac.calledWith())
+      demandNoSecret(JSON.stringify(call), `a call of ${call.tool}`);
     for (const folder of ["/private/var/folders", "/private/tmp"]) {
       const left = this.pathsBelow(folder).filter((path) => path.includes("plex-reclaim"));
       if (left.length > 0) throw new Error(`left in ${folder}: ${left.join(", ")}`);
