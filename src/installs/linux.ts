@@ -4,6 +4,7 @@ import { accountOf, groupIdOf } from "../services/accounts.ts";
 import { resolved } from "../services/data-folder.ts";
 import { serverProcesses, sortedOut } from "../services/linux-processes.ts";
 import { ownersOf, owns } from "../services/settings-owners.ts";
+import { isPlistName } from "../stores/settings-format.ts";
 import type { ProcessInfo, World } from "../world/world.ts";
 import {
   addressFor,
@@ -51,7 +52,7 @@ async function foundServer(
   const server: Server = {
     id: await idOf(world, settingsPath),
     install,
-    store: "xml",
+    store: isPlistName(settingsPath) ? "plist" : "xml",
     settingsPath,
     dataFolder,
     ...present({ executable }),

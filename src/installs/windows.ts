@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { win32 } from "node:path";
 import type { Server, ServiceDescription } from "../model/server.ts";
 import { type SeenProcess, serverCandidates, windowsProcessesOf } from "../services/windows-processes.ts";
+import { isPlistName } from "../stores/settings-format.ts";
 import type { WindowsSystem } from "../world/windows-system.ts";
 import { SystemError, type World } from "../world/world.ts";
 import {
@@ -101,7 +102,7 @@ async function ofFile(world: WindowsFindWorld, given: Given, path: string): Prom
   const server: Server = {
     id: idOf(await resolved(world, path)),
     install: "settings-file",
-    store: "xml",
+    store: isPlistName(path) ? "plist" : "xml",
     settingsPath: path,
     dataFolder: win32.dirname(path),
     ...(given.executable !== undefined && { executable: given.executable }),

@@ -10,7 +10,7 @@ export type InstallKind =
   | "registry-key";
 
 /** How its settings are kept; one file a mechanism in `stores/`. */
-export type StoreKind = "xml" | "registry";
+export type StoreKind = "xml" | "plist" | "registry";
 
 /** How it is stopped and started. */
 export type ServiceDescription =

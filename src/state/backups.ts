@@ -21,7 +21,7 @@ const ManifestSchema = v.object({
   createdAt: v.number(),
   server: v.string(),
   settings: v.string(),
-  store: v.picklist(["xml", "registry"]),
+  store: v.picklist(["xml", "plist", "registry"]),
   /** `ProcessedMachineIdentifier`, where the settings could still be read. */
   deviceId: v.nullable(v.string()),
   run: v.nullable(v.string()),
@@ -46,10 +46,11 @@ export const KEEP_DAYS = 30;
 
 const MANIFEST = "manifest.json";
 /** By their store, so that the platform's own programs know them: a `.reg` file can be double-clicked. */
-const SETTINGS = { xml: "settings.xml", registry: "settings.reg" } as const satisfies Record<
-  StoreKind,
-  string
->;
+const SETTINGS = {
+  xml: "settings.xml",
+  plist: "settings.plist",
+  registry: "settings.reg",
+} as const satisfies Record<StoreKind, string>;
 const NAME = /^\d{8}-\d{6}-[0-9a-f]{4}$/;
 
 /** Throws `BACKUP_FAILED`, with nothing half-made left under a final name. */

@@ -24,7 +24,7 @@ const ServerSchema = v.object({
     "settings-file",
     "registry-key",
   ]),
-  store: v.picklist(["xml", "registry"]),
+  store: v.picklist(["xml", "plist", "registry"]),
   settingsPath: v.string(),
   dataFolder: v.string(),
   executable: v.exactOptional(v.string()),

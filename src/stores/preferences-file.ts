@@ -3,9 +3,9 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Note } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
 import { type FileStat, type Folder, SystemError, type World } from "../world/world.ts";
-import { differingAttributes, editPreferences, parsePreferences } from "./preferences-xml.ts";
 import { type Carried, rehearseReplacement, replaceFile } from "./replace-file.ts";
 import { asNotReadable } from "./replacement-errors.ts";
+import { PREFERENCES_XML, type SettingsFormat } from "./settings-format.ts";
 import type { FileMetadata, Image, SettingsStore, StoredImage } from "./store.ts";
 import {
   changedMeanwhile,
@@ -19,8 +19,8 @@ import {
 } from "./target-file.ts";
 
 /**
- * The settings of a server on Linux, `Preferences.xml` in its data folder (support.plex.tv/articles/204281528), or such
- * a file that was named on Windows.
+ * Settings that are a file: `Preferences.xml` in a server's data folder on Linux (support.plex.tv/articles/204281528), such a
+ * file that was named on Windows, or a property list of macOS that no running server uses.
  *
  * The folder is pinned here, once, and everything happens in it whatever becomes of its name. A link as last
  * part of `path` is followed once, knowingly: made by root or the server's account, it must lead to a regular
@@ -50,6 +50,8 @@ export type PreferencesWorld = Pick<World, "run" | "randomHex" | "files" | "user
 
 export interface PreferencesOptions {
   readonly expectedOwner?: { readonly uid: number };
+  /** `Preferences.xml` where it is not given. */
+  readonly format?: SettingsFormat;
   /** Told once, with `METADATA_UNCHECKED`, when attributes were copied but could not be compared. */
   readonly onNote?: (note: Note) => void;
 }
@@ -70,16 +72,23 @@ interface SettingsPlace extends TargetPlace {
 }
 
 class PreferencesFile implements SettingsStore {
-  readonly kind = "xml";
+  readonly kind: SettingsFormat["kind"];
   readonly location: string;
   readonly followedFrom?: string;
   readonly lockName: string;
   readonly #world: PreferencesWorld;
   readonly #place: SettingsPlace;
+  readonly #format: SettingsFormat;
   readonly #onNote: (note: Note) => void;
   #noted = false;
 
-  constructor(world: PreferencesWorld, place: SettingsPlace, { onNote }: PreferencesOptions) {
+  constructor(
+    world: PreferencesWorld,
+    place: SettingsPlace,
+    { onNote, format = PREFERENCES_XML }: PreferencesOptions,
+  ) {
+    this.kind = format.kind;
+    this.#format = format;
     this.location = place.path;
     if (place.followedFrom !== undefined) this.followedFrom = place.followedFrom;
     this.lockName = place.lockName;
@@ -102,14 +111,11 @@ class PreferencesFile implements SettingsStore {
   }
 
   parse(image: Image): ReturnType<SettingsStore["parse"]> {
-    return parsePreferences(image.bytes, this.location);
+    return this.#format.parse(image.bytes, this.location);
   }
 
   async preview(image: Image, change: Parameters<SettingsStore["preview"]>[1]): Promise<Image> {
-    const after = editPreferences(image.bytes, change, this.location);
-    const { secondOpinion } = await import("./second-opinion.ts");
-    await secondOpinion(image.bytes, after, change, this.location);
-    return imageOf(after);
+    return imageOf(await this.#format.edit(image.bytes, change, this.location));
   }
 
   async proveWritable(sizeBytes: number): Promise<void> {
@@ -117,7 +123,7 @@ class PreferencesFile implements SettingsStore {
   }
 
   differences(one: Image, other: Image): number {
-    return differingAttributes(one.bytes, other.bytes);
+    return this.#format.differences(one.bytes, other.bytes);
   }
 
   partsOf(): null {

@@ -18,11 +18,13 @@ export async function openStore(
   { readOnly, onNote }: StoreOptions,
 ): Promise<SettingsStore> {
   switch (server.store) {
-    case "xml": {
+    case "xml":
+    case "plist": {
       const { openPreferencesFile } = await import("./preferences-file.ts");
       const uid = uidOf(server);
       return openPreferencesFile(world, server.settingsPath, {
         ...(uid === undefined ? {} : { expectedOwner: { uid } }),
+        ...(server.store === "plist" ? { format: (await import("./plist-format.ts")).PLIST } : {}),
         onNote,
       });
     }
