@@ -179,7 +179,8 @@ describe.skipIf(missing !== null)(`on Windows ${missing ?? ""}`, () => {
         // Each start begins a log of its own, once it knows how it is to go.
         const logs = machine.hostPath(win32.join(server.dataFolder, "Logs"));
         const log = (name: string) => join(logs, `Plex Media Server${name}.log`);
-        const begun = () => exists(log(".1")) && readFileSync(log(""), "utf8").includes("mapping state");
+        const begun = () =>
+          exists(log(".1")) && exists(log("")) && readFileSync(log(""), "utf8").includes("mapping state");
         await eventually(begun, "a start in the log");
         // Its next start is a quick one again.
         await server.configure({ startMs: 50 });
