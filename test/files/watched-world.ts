@@ -15,7 +15,10 @@ export interface Watch {
   after?(effect: Effect): void | Promise<void>;
 }
 
-/** The same world, with every call of files, folders, open files and programs seen before and after it is made. */
+/**
+ * The same world, with every call of files, folders, open files and programs (and on Windows of the access to files)
+ * seen before and after it is made.
+ */
 export function watchedWorld(world: World, watch: Watch): World {
   let index = 0;
   const seen = async <T>(name: string, args: readonly unknown[], call: () => Promise<T>): Promise<T> => {
@@ -40,8 +43,10 @@ export function watchedWorld(world: World, watch: Watch): World {
     if ("createFile" in result) return wrapped(result, "folder");
     return "chown" in result ? wrapped(result, "file") : result;
   };
+  const { windows } = world;
   return {
     ...world,
+    ...(windows && { windows: { ...windows, folders: wrapped(windows.folders, "access") } }),
     files: wrapped(world.files, "files"),
     run: (file, args, options) => seen(`run.${file}`, args, () => world.run(file, args, options)),
   };

@@ -225,6 +225,11 @@ export class WineStage {
     await eventually(() => this.server.answers(), "a server that answers");
   }
 
+  /** Waits until `verify` finds nothing amiss: on a busy machine a server may not answer in time at first. */
+  async demandUsable(): Promise<void> {
+    await eventually(async () => (await this.json(["verify"])).exitCode === 0, "a server in order");
+  }
+
   /** What lies in a folder of the state directory; nothing where there is none. */
   inState(...names: readonly string[]): string[] {
     try {
