@@ -329,7 +329,12 @@ describe.concurrent("with several accounts", () => {
       const before = await standing(stage);
       const args = ["status", "--settings", stage.server.plist];
       const ended = await stage.call(args, OK, { user: "bob" });
-      const told = { settings: stage.server.plist, state: "unknown", reason: "NEEDS_PRIVILEGE", account: null };
+      const told = {
+        settings: stage.server.plist,
+        state: "unknown",
+        reason: "NEEDS_PRIVILEGE",
+        account: null,
+      };
       expect(serversOf(ended)).toMatchObject([told]);
       expect(await standing(stage)).toEqual(before);
     });
