@@ -66,9 +66,10 @@ export async function withExistingState<T>(
   }
 }
 
-/** Fills in the line to type where a problem says that this account may not do it. */
+/** Fills in the line to type where a problem says that this account may not do it, or not from here. */
 export function withPrivilegedLine(session: Session, problem: Problem): Problem {
-  if (problem.code !== "NEEDS_PRIVILEGE" || problem.line !== "") return problem;
+  const isOurs = problem.code === "NEEDS_PRIVILEGE" || problem.code === "DESKTOP_OUT_OF_REACH";
+  if (!isOurs || problem.line !== "") return problem;
   return { ...problem, line: privilegedLine(session.program, session.world) };
 }
 

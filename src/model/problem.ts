@@ -51,6 +51,10 @@ export type Problem =
   | { readonly code: "OTHER_SESSION"; readonly pid: number; readonly account: string }
   | { readonly code: "NO_DESKTOP_TO_START_ON"; readonly account: string; readonly line: string }
   | { readonly code: "NO_WAY_TO_STOP"; readonly reason: "no-service" | "no-start-command" }
+  /** Our session is none of the desktop that the server lives on (SSH). `line`: the same with a way there. */
+  | { readonly code: "DESKTOP_OUT_OF_REACH"; readonly account: string; readonly line: string }
+  /** Privacy protection of macOS closes it, to root too. */
+  | { readonly code: "PRIVACY_PROTECTED"; readonly path: string }
   /** The system was not allowed to hand over the request to quit, or nobody answered its question. */
   | { readonly code: "AUTOMATION_REFUSED"; readonly application: string }
   /** launchd starts it again after every end. `line` unloads that job, `backLine` loads it again. */
@@ -88,6 +92,7 @@ export type Problem =
   | { readonly code: "BACKUP_FAILED"; readonly path: string; readonly reason: string }
   | { readonly code: "WRITE_FAILED"; readonly path: string; readonly reason: string }
   | { readonly code: "REGISTRY_WRITE_FAILED"; readonly path: string; readonly reason: string }
+  | { readonly code: "DOMAIN_WRITE_FAILED"; readonly path: string; readonly reason: string }
   | { readonly code: "METADATA_NOT_KEPT"; readonly path: string; readonly what: string }
   | { readonly code: "START_FAILED"; readonly command: string; readonly detail: string }
   | { readonly code: "START_TIMEOUT"; readonly seconds: number; readonly url: string }

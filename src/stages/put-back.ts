@@ -1,4 +1,5 @@
 import { type Aftermath, type ByHand, ProblemError } from "../model/problem.ts";
+import { uidOf } from "../model/server.ts";
 import { identity } from "../plex/server.ts";
 import { processesOf } from "../services/processes.ts";
 import { backupSettingsPath, readBackup } from "../state/backups.ts";
@@ -79,7 +80,7 @@ export async function putBack(
   }
   let movedOn = false;
   if (has(entries, "writing")) {
-    await attempt(settingsByHand(state, target, entries), async () => {
+    await attempt(settingsByHand(context, state, target, entries), async () => {
       movedOn = has(entries, "exchanged")
         ? await goForward(work, state, target, entries, expectation)
         : await restoreBefore(work, state, target, journal, expectation, later);
@@ -179,14 +180,21 @@ async function goForward(
 }
 
 /**
- * What a person can do with the backup. A registry file brings values back and takes none away, so it is of use only
- * where values were removed; and never after an exchange, for the sign-in in it is dead. Null: the undo line is all.
+ * What a person can do with the backup. A registry file brings values back and takes none away (so may a property list
+ * that is imported into its domain), so it is of use only where values were removed; and never after an exchange, for
+ * the sign-in in it is dead. Nor can another account read a backup of root's. `undo`: that line is all.
  */
-function settingsByHand(state: StateDirectory, target: Target, entries: readonly Entry[]): ByHand | "undo" {
+function settingsByHand(
+  { world }: PathContext,
+  state: StateDirectory,
+  { store, server }: Target,
+  entries: readonly Entry[],
+): ByHand | "undo" {
   const backup = last(entries, "backed-up");
   if (backup === undefined) return "undo";
-  const [from, to] = [backupSettingsPath(state, backup.backup, target.store.kind), target.store.location];
-  if (target.store.kind !== "registry") return { do: "copy", from, to };
+  const [from, to] = [backupSettingsPath(state, backup.backup, store.kind), store.location];
+  if (store.kind === "xml" || store.kind === "plist") return { do: "copy", from, to };
+  if (store.kind === "defaults" && uidOf(server) !== world.user.uid) return "undo";
   const parts = last(entries, "writing")?.parts ?? [];
   const onlyRemoves = !has(entries, "exchanged") && parts.every((part) => part.to === null);
   return onlyRemoves ? { do: "import", from, to } : "undo";

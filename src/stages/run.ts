@@ -215,8 +215,9 @@ async function failure(
  * was given all its time, or something less foreseen happened; after those of a start nothing is to come any more.
  */
 async function patienceAfter(target: Target, { code }: Problem): Promise<Patience> {
-  // A window that was asked to close may still do so, when what it is busy with is done.
-  if (code === "STILL_RUNNING" && target.server.service.kind === "tray") {
+  const { kind } = target.server.service;
+  // An application that was asked to close may still do so, when what it is busy with is done.
+  if (code === "STILL_RUNNING" && (kind === "tray" || kind === "mac-application")) {
     return { stopMs: WAITS.secondStopMs, startMs: 0 };
   }
   if (code === "STILL_RUNNING" || code === "STILL_ANSWERING" || code === "RESTARTED_BY_ITSELF") return NONE;

@@ -42,9 +42,12 @@ function stateText(words: Words, aftermath: Aftermath): string {
 }
 
 /** A path with a drive, or of a share, is one of Windows. */
+function isOfWindows(path: string): boolean {
+  return /^(?:[A-Za-z]:\\|\\\\)/.test(path);
+}
+
 function copyLine(from: string, to: string): string {
-  const isWindows = /^(?:[A-Za-z]:\\|\\\\)/.test(from);
-  return isWindows
+  return isOfWindows(from)
     ? `copy /y ${windowsWord(from)} ${windowsWord(to)}`
     : `cp -- ${shellWord(from)} ${shellWord(to)}`;
 }
@@ -53,6 +56,13 @@ function byHandText(words: Words, step: ByHand): string {
   if (step.do === "start" || step.do === "undo") return words.say(`by-hand.${step.do}`, { line: step.line });
   if (step.do === "start-as-usual") return words.say("by-hand.start-as-usual");
   const { from, to } = step;
-  if (step.do === "import") return words.say("by-hand.import", { to, fromWindows: windowsWord(from) });
+  if (step.do === "import") return importText(words, from, to);
   return words.say("by-hand.copy", { from, to, copyLine: copyLine(from, to) });
+}
+
+/** A registry file; anywhere else it is the preferences domain of a Mac. */
+function importText(words: Words, from: string, to: string): string {
+  return isOfWindows(from)
+    ? words.say("by-hand.import", { to, fromWindows: windowsWord(from) })
+    : words.say("by-hand.import-domain", { to, from });
 }
