@@ -221,6 +221,7 @@ function knownCodes(): Set<string> {
     "NODE_DEBUG",
     "NODE_EXTRA_CA_CERTS",
     "DOCKER_HOST",
+    "O_EXLOCK",
   ];
   return new Set([
     ...codes,

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { type Ending, endingOf, resultOf } from "../../src/commands/ending.ts";
 import { parse } from "../../src/commands/parse.ts";
 import { type Performable, perform } from "../../src/commands/perform.ts";
-import type { Session } from "../../src/commands/session.ts";
+import { type Session, withPrivilegedLine } from "../../src/commands/session.ts";
 import type { Event } from "../../src/model/event.ts";
 import { type PlexTv, startPlexTv } from "../../src/standins/plex-tv.ts";
 import type { Reporter } from "../../src/words/reporter.ts";
@@ -104,7 +104,9 @@ export class MacStage {
       readStandardInput: async () => "",
     };
     const invocation = parse(args, env) as Performable;
-    const result = resultOf(invocation.kind, await ended(() => perform(session, invocation)));
+    const end = await ended(() => perform(session, invocation));
+    const asMain = "problem" in end ? { ...end, problem: withPrivilegedLine(session, end.problem) } : end;
+    const result = resultOf(invocation.kind, asMain);
     for (const { reporter } of all) reporter.result(result);
     for (const language of ["en", "ru"] as const)
       demandText(endedAs(texts[language], result.exitCode), wanted, language);
