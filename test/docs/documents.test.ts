@@ -28,7 +28,7 @@ describe("the README", () => {
   });
 
   test("fits on a few screens", () => {
-    for (const { text } of [readme, readmeInRussian]) expect(text.split("\n").length).toBeLessThan(200);
+    for (const { text } of [readme, readmeInRussian]) expect(text.split("\n").length).toBeLessThan(230);
   });
 
   test("has exactly two commands to set up, and they run scripts that exist", () => {
