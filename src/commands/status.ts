@@ -1,3 +1,4 @@
+import { posix, win32 } from "node:path";
 import type { FoundServer } from "../installs/find-servers.ts";
 import type { ServerReport } from "../model/event.ts";
 import { type Problem, ProblemError } from "../model/problem.ts";
@@ -52,14 +53,15 @@ async function report(
 ): Promise<ServerReport> {
   const { server, processes } = found;
   const running = processes === "unknown" ? "unknown" : processes.length > 0;
-  const base: Pick<ServerReport, "id" | "running" | "settings" | "install" | "service" | "runsAs"> = {
+  const base = {
     id: server.id,
     running,
     settings: server.settingsPath,
+    ...foldersOf(session, server),
     install: server.install,
     service: serviceName(server),
-    ...(server.account !== undefined && "sid" in server.account ? { runsAs: server.account.name } : {}),
-  };
+    ...runsAs(server),
+  } as const;
   try {
     for (const what of await surroundings(session.world, server)) say(session, what);
     const target = await openTarget(session.context, server, { readOnly: true });
@@ -117,6 +119,8 @@ function unreadable(
         reason: "NEEDS_PRIVILEGE",
         line: privilegedLine(session.program, session.world),
       };
+    case "PRIVACY_PROTECTED":
+      return { state: "unknown", reason: "PRIVACY_PROTECTED" };
     case "SYSTEM_CALL_FAILED":
       return { state: "unknown", reason: "SETTINGS_UNREADABLE", detail: problem.reason };
     case "UNEXPECTED_TYPE":
@@ -137,6 +141,23 @@ const IDENTITY_REASONS = {
   stub: "SETTINGS_STUB",
   "identifiers-missing": "IDENTIFIERS_MISSING",
 } as const satisfies Record<string, StateReason>;
+
+function foldersOf(
+  { world }: Session,
+  { dataFolder, logFolder, certificateFolder }: Server,
+): Pick<ServerReport, "dataFolder" | "logFolder" | "certificateFolder"> {
+  const { join } = world.windows === undefined ? posix : win32;
+  return {
+    dataFolder,
+    logFolder: logFolder ?? join(dataFolder, "Logs"),
+    certificateFolder: certificateFolder ?? join(dataFolder, "Cache"),
+  };
+}
+
+function runsAs({ account, store }: Server): Pick<ServerReport, "runsAs"> {
+  const isOfAccount = store === "registry" || store === "defaults";
+  return isOfAccount && account !== undefined ? { runsAs: account.name } : {};
+}
 
 function serviceName(server: Server): string {
   const { service } = server;

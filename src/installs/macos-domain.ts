@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import type { Server } from "../model/server.ts";
 import { presence } from "../services/data-folder.ts";
 import { type MacUser, runAs } from "../services/mac-user.ts";
 import { SystemError, type World } from "../world/world.ts";
@@ -6,6 +7,8 @@ import { SystemError, type World } from "../world/world.ts";
 /** The server's preferences domain is called after its application. Source: support.plex.tv/articles/204281528. */
 const DOMAIN = "com.plexapp.plexmediaserver";
 const NAME = "Plex Media Server";
+/** Of the cache alone, with the certificate in it (DBRepair; Homebrew's cask). */
+const CACHE_NAME = "PlexMediaServer";
 
 export type DomainWorld = Pick<World, "run" | "user" | "files">;
 
@@ -33,19 +36,24 @@ export async function settingsOf(
 }
 
 /**
- * Where a server keeps its data, and its logs, which a Mac has a place of their own for. Source:
+ * Where a server keeps its data, its logs and its certificate, which a Mac has places of their own for. Source:
  * support.plex.tv/articles/202915258; DBRepair. `LocalAppDataPath` names the parent folder on Windows; that it does
- * so here is UNVERIFIED, so it counts only where there is such a folder.
+ * so here is UNVERIFIED, so it counts only where there is such a folder, or one that is closed to us: privacy protection
+ * covers other disks as well.
  */
 export async function foldersOf(
   world: DomainWorld,
   account: MacUser,
-): Promise<{ readonly dataFolder: string; readonly logFolder: string }> {
+): Promise<Pick<Server, "dataFolder"> & Required<Pick<Server, "logFolder" | "certificateFolder">>> {
   const library = posix.join(account.home, "Library");
   const named = mayActAs(world, account) ? await textOf(world, account, "LocalAppDataPath") : null;
-  const moved = named !== null && posix.isAbsolute(named) && (await isFolder(world, named));
+  const moved = named !== null && posix.isAbsolute(named) && (await mayBeFolder(world, named));
   const parent = moved ? named : posix.join(library, "Application Support");
-  return { dataFolder: posix.join(parent, NAME), logFolder: posix.join(library, "Logs", NAME) };
+  return {
+    dataFolder: posix.join(parent, NAME),
+    logFolder: posix.join(library, "Logs", NAME),
+    certificateFolder: posix.join(library, "Caches", CACHE_NAME),
+  };
 }
 
 /** Whether there is a folder at a path, behind a link or not. */
@@ -56,6 +64,10 @@ export async function isFolder({ files }: Pick<World, "files">, path: string): P
     if (error instanceof SystemError) return false;
     throw error;
   }
+}
+
+async function mayBeFolder(world: DomainWorld, path: string): Promise<boolean> {
+  return (await isFolder(world, path)) || (await presence(world.files, path)) === "unseen";
 }
 
 /** One text of the domain, never a secret; null where it is not there, or nobody tells. */

@@ -131,9 +131,12 @@ export interface ServerReport {
   readonly reason: StateReason;
   readonly running: boolean | "unknown";
   readonly settings: string;
+  readonly dataFolder: string;
+  readonly logFolder: string;
+  readonly certificateFolder: string;
   readonly install: string;
   readonly service: string;
-  /** The Windows account whose server it is. */
+  /** The account whose server it is, on systems where each has its own settings: Windows and macOS. */
   readonly runsAs?: string;
   /** User name as the settings have it; null when signed out. */
   readonly account: string | null;

@@ -52,6 +52,8 @@ export interface Server {
   readonly dataFolder: string;
   /** Where its logs are, when that is not `Logs` in the data folder: a Mac has a place of their own. */
   readonly logFolder?: string;
+  /** Where its certificate is, when that is not `Cache` in the data folder: again a Mac. */
+  readonly certificateFolder?: string;
   /** The executable that must be gone after a stop, where it is known. */
   readonly executable?: string;
   /** The account the server runs under, where it is known. */
@@ -86,6 +88,7 @@ export type StateReason =
   | "SETTINGS_UNREADABLE"
   | "UNEXPECTED_TYPE"
   | "HIVE_NOT_LOADED"
+  | "PRIVACY_PROTECTED"
   | "NEEDS_PRIVILEGE"
   | "PLEXTV_NOT_ASKED"
   | "PLEXTV_UNREACHABLE";

@@ -29,6 +29,7 @@ const ServerSchema = v.object({
   settingsPath: v.string(),
   dataFolder: v.string(),
   logFolder: v.exactOptional(v.string()),
+  certificateFolder: v.exactOptional(v.string()),
   executable: v.exactOptional(v.string()),
   account: v.exactOptional(
     v.union([

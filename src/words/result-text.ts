@@ -72,7 +72,7 @@ function serverBlock(words: Words, server: ServerReport, out: Appearance): strin
   if (server.detail !== undefined) {
     lines.push(say("status.detail", { detail: detailText(words, server.detail) }));
   }
-  lines.push(say("status.settings", { settings: server.settings }));
+  lines.push(say("status.settings", { settings: server.settings }), ...folderLines(words, server));
   lines.push(words.say(`status.running.${server.running}`));
   lines.push(say("status.install", { install: worded(words, "", "install", server.install) }));
   lines.push(say("status.service", { service: worded(words, "", "service", server.service) }));
@@ -84,6 +84,23 @@ function serverBlock(words: Words, server: ServerReport, out: Appearance): strin
   if (words.has(next)) lines.push(say(next, { id: server.id }));
   const head = `${toned(words.say(label), tone, out)}  ${toned(printable(server.id), "heading", out)}`;
   return [head, ...lines.map((line) => wrap(`  ${line}`, out.columns, "    "))].join("\n");
+}
+
+/** Folders that the place of the settings does not tell. */
+function folderLines(
+  words: Words,
+  { settings, dataFolder, logFolder, certificateFolder }: ServerReport,
+): string[] {
+  if (isIn(settings, dataFolder)) return [];
+  const lines = [words.say("status.data", { folder: dataFolder })];
+  if (!isIn(logFolder, dataFolder)) lines.push(words.say("status.logs", { folder: logFolder }));
+  if (!isIn(certificateFolder, dataFolder))
+    lines.push(words.say("status.certificate", { folder: certificateFolder }));
+  return lines;
+}
+
+function isIn(path: string, folder: string): boolean {
+  return path.startsWith(`${folder}/`) || path.startsWith(`${folder}\\`);
 }
 
 /** The detail is the reason of the problem that a change would meet. */

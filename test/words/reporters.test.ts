@@ -301,9 +301,13 @@ test("a locale without UTF-8 gets ASCII alone in English", async () => {
 
 test("a list of servers is told apart by words, one fact a line, with the next thing to do", async () => {
   const { reporter, out } = await textAt("en");
+  const dataFolder = "/var/lib/plexmediaserver/Library/Application Support/Plex Media Server";
   const base = {
     running: true,
-    settings: "/var/lib/plexmediaserver/Library/Application Support/Plex Media Server/Preferences.xml",
+    settings: `${dataFolder}/Preferences.xml`,
+    dataFolder,
+    logFolder: `${dataFolder}/Logs`,
+    certificateFolder: `${dataFolder}/Cache`,
     install: "linux-package",
     service: "plexmediaserver.service",
   } as const;
@@ -328,6 +332,19 @@ test("a list of servers is told apart by words, one fact a line, with the next t
           account: null,
           friendlyName: null,
         },
+        {
+          ...base,
+          id: "9c0d1e2f",
+          state: "signed-in",
+          reason: "TOKEN_ACCEPTED",
+          settings: "/Users/jane/Library/Preferences/com.plexapp.plexmediaserver.plist",
+          dataFolder: "/Volumes/Media/Plex Media Server",
+          logFolder: "/Users/jane/Library/Logs/Plex Media Server",
+          certificateFolder: "/Users/jane/Library/Caches/PlexMediaServer",
+          runsAs: "jane",
+          account: "jane",
+          friendlyName: null,
+        },
       ],
     }),
   );
@@ -336,6 +353,15 @@ test("a list of servers is told apart by words, one fact a line, with the next t
   expect(text).toContain("    plex-reclaim reset --server 1a2b3c4d\n");
   expect(text).toContain("UNKNOWN  5e6f7a8b\n");
   expect(text).toContain("Detail: The file breaks off in the middle");
+  const [linux = "", other = "", mac = ""] = text.split("\n\n");
+  for (const block of [linux, other]) expect(block).not.toMatch(/Data:|Logs:|Certificate:/);
+  for (const line of [
+    "Data:\n        /Volumes/Media/Plex Media Server\n",
+    "Logs:\n        /Users/jane/Library/Logs/Plex Media Server\n",
+    "Certificate:\n        /Users/jane/Library/Caches/PlexMediaServer\n",
+    "Account of this machine: jane\n",
+  ])
+    expect(mac).toContain(line);
   expect(text).not.toContain("Done");
 });
 
