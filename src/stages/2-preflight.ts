@@ -9,7 +9,7 @@ import type { StoredImage } from "../stores/store.ts";
 import { openStore } from "../stores/store-of.ts";
 import { SystemError, type World } from "../world/world.ts";
 import { note, type PathContext, type Target } from "./context.ts";
-import type { Expectation } from "./put-back.ts";
+import type { Expectation } from "./put-settings-back.ts";
 import { portIsOurs } from "./settle.ts";
 
 /**

@@ -12,7 +12,8 @@ import { demandAsPlanned, edit } from "./7-edit.ts";
 import { startServer } from "./8-start.ts";
 import { asProblem } from "./as-problem.ts";
 import { heedInterrupt, note, type PathContext, step, type Target, WAITS } from "./context.ts";
-import { type Expectation, type Patience, type PutBack, putBack } from "./put-back.ts";
+import { type Patience, type PutBack, putBack } from "./put-back.ts";
+import type { Expectation } from "./put-settings-back.ts";
 
 /** One change to a server, as the driver needs it. */
 export interface Change {

@@ -8,7 +8,8 @@ import type { StateDirectory } from "../state/state-directory.ts";
 import { readable } from "./6-back-up.ts";
 import { startServer } from "./8-start.ts";
 import { note, type PathContext, type Target, WAITS } from "./context.ts";
-import { type Expectation, type Patience, putBack } from "./put-back.ts";
+import { type Patience, putBack } from "./put-back.ts";
+import type { Expectation } from "./put-settings-back.ts";
 
 /** Runs on this server that were cut off, newest first. */
 export async function unsettledRuns(state: StateDirectory, server?: Server): Promise<RunRecord[]> {
