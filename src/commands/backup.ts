@@ -192,7 +192,8 @@ async function prepare(
   demandSameServer(session, backup, target, now.settings?.identity.processedMachineIdentifier);
   // A backup that was made of broken settings must not replace anything.
   target.store.parse(backup.image);
-  const running = await isRunning(session.context, target);
+  const deviceId = now.settings?.identity.processedMachineIdentifier ?? null;
+  const running = await isRunning(session.context, target, deviceId);
   const dead = await holdsDeadSignIn(state, backup.manifest);
   if (dead) say(session, { code: "OLD_SIGN_IN_IS_DEAD" });
   const endsRunning = running && !options.keepStopped;

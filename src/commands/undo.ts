@@ -129,10 +129,11 @@ async function bringBack(
 ): Promise<Ending> {
   const { context } = session;
   const backup = await readBackup(state, last(run.entries, "backed-up")?.backup ?? "");
-  const running = await isRunning(context, target);
+  const now = await standing(target);
+  const deviceId = now.settings?.identity.processedMachineIdentifier ?? null;
+  const running = await isRunning(context, target, deviceId);
   // As it was before the run; a server that somebody stopped since then stays stopped only if it was found so.
   const endsRunning = (running || run.begun.wasRunning) && !options.keepStopped;
-  const now = await standing(target);
   const returning: Returning = { command: "undo", undoes: run.id, backup, ...now, running, endsRunning };
   const dead = has(run.entries, "exchanged") || (await holdsDeadSignIn(state, backup.manifest));
   const keepSignIn = dead && !options.oldSignIn;

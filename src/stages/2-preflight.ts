@@ -1,6 +1,7 @@
 import { ProblemError } from "../model/problem.ts";
 import type { Server, ServerProcess } from "../model/server.ts";
 import type { Settings } from "../model/settings.ts";
+import { identity } from "../plex/server.ts";
 import { processesOf } from "../services/processes.ts";
 import { serviceOf } from "../services/service-of.ts";
 import { release, removeIfThere, writeDurably } from "../state/durable.ts";
@@ -49,14 +50,32 @@ export async function readTarget(context: PathContext, target: Target): Promise<
   const { url } = target.server;
   const ours = await portIsOurs(context, url, machineIdentifier);
   if (!ours) note(context, { code: "PORT_TAKEN_BY_ANOTHER", url });
-  const running = await isRunning(context, target);
+  const running = await isRunning(context, target, machineIdentifier);
   return { stored, settings, running, expectation: { machineIdentifier, portIsOurs: ours } };
 }
 
-/** Whether it runs. Throws `NEEDS_PRIVILEGE` when this account may not see that. */
-export async function isRunning(context: PathContext, target: Target): Promise<boolean> {
+/**
+ * Whether it runs. Throws `NEEDS_PRIVILEGE` when this account may not see that, `STILL_ANSWERING` when no process of it
+ * is seen and it answers all the same (in a container, under another name). A file that was named may be a copy, beside
+ * which the server runs: then that is only told.
+ */
+export async function isRunning(
+  context: PathContext,
+  target: Target,
+  machineIdentifier: string | null,
+): Promise<boolean> {
   const processes = await visibleProcesses(context.world, target);
-  return processes.length > 0;
+  if (processes.length > 0) return true;
+  const { url, install } = target.server;
+  if (machineIdentifier === null || !(await answersAs(context, url, machineIdentifier))) return false;
+  if (install !== "settings-file") throw new ProblemError({ code: "STILL_ANSWERING", url });
+  note(context, { code: "SAME_SERVER_ANSWERS", url });
+  return false;
+}
+
+async function answersAs({ world }: PathContext, url: string, machineIdentifier: string): Promise<boolean> {
+  const answer = await identity(world, url);
+  return answer.kind === "answers" && answer.machineIdentifier === machineIdentifier;
 }
 
 /**
