@@ -242,12 +242,15 @@ export class Performance {
   readonly pid: number;
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #ended: Promise<number | null>;
+  readonly #deadlineMs: number;
   #stdout = "";
   #stderr = "";
   #over = false;
 
-  constructor(child: ChildProcessWithoutNullStreams) {
+  /** `deadlineMs` only ends a hang. */
+  constructor(child: ChildProcessWithoutNullStreams, deadlineMs = DEADLINE_MS) {
     this.#child = child;
+    this.#deadlineMs = deadlineMs;
     this.pid = child.pid ?? 0;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#stdout += text;
@@ -279,11 +282,15 @@ export class Performance {
 
   /** Waits until a text was printed on either stream. */
   async printed(text: string): Promise<void> {
-    await eventually(() => {
-      if (this.#stdout.includes(text) || this.#stderr.includes(text)) return true;
-      if (this.#over) throw new Error(`ended without ${text}:\n${this.#stdout}${this.#stderr}`);
-      return false;
-    }, text);
+    await eventually(
+      () => {
+        if (this.#stdout.includes(text) || this.#stderr.includes(text)) return true;
+        if (this.#over) throw new Error(`ended without ${text}:\n${this.#stdout}${this.#stderr}`);
+        return false;
+      },
+      text,
+      this.#deadlineMs,
+    );
   }
 
   /** Types keys at its terminal. */
@@ -302,7 +309,7 @@ export class Performance {
   }
 
   async end(): Promise<Ended> {
-    const timer = setTimeout(() => this.kill("SIGKILL"), DEADLINE_MS);
+    const timer = setTimeout(() => this.kill("SIGKILL"), this.#deadlineMs);
     const exitCode = await this.#ended;
     clearTimeout(timer);
     demandNoSecret(this.#stdout + this.#stderr, "the output");
@@ -340,8 +347,12 @@ export function hastyClock(times: number): string {
 }
 
 /** Waits for a state, with a deadline that only ends a hang. */
-export async function eventually(reached: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const end = performance.now() + DEADLINE_MS;
+export async function eventually(
+  reached: () => boolean | Promise<boolean>,
+  what: string,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
+  const end = performance.now() + deadlineMs;
   while (!(await reached())) {
     if (performance.now() > end) throw new Error(`never came: ${what}`);
     await sleep(5);
