@@ -56,18 +56,14 @@ export async function foldersOf(
   };
 }
 
-/** Whether there is a folder at a path, behind a link or not. */
-export async function isFolder({ files }: Pick<World, "files">, path: string): Promise<boolean> {
+/** Whether there is a folder at a path, behind a link or not; also where we may not look whether there is one. */
+export async function mayBeFolder({ files }: Pick<World, "files">, path: string): Promise<boolean> {
   try {
     return (await files.stat(path)).kind === "folder";
   } catch (error) {
-    if (error instanceof SystemError) return false;
+    if (error instanceof SystemError) return (await presence(files, path)) === "unseen";
     throw error;
   }
-}
-
-async function mayBeFolder(world: DomainWorld, path: string): Promise<boolean> {
-  return (await isFolder(world, path)) || (await presence(world.files, path)) === "unseen";
 }
 
 /** One text of the domain, never a secret; null where it is not there, or nobody tells. */

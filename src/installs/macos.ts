@@ -22,8 +22,8 @@ import { macAccounts } from "./macos-accounts.ts";
 import {
   type DomainWorld,
   foldersOf,
-  isFolder,
   mayActAs,
+  mayBeFolder,
   settingsOf,
   settingsPathOf,
 } from "./macos-domain.ts";
@@ -161,7 +161,7 @@ async function applicationOf(
   const lasting = bundles.filter((path) => path.startsWith("/") && !path.includes("/AppTranslocation/"));
   const usual = `/Applications/${BUNDLE_NAME}`;
   for (const path of [...lasting, usual, posix.join(home, "Applications", BUNDLE_NAME)]) {
-    if (await isFolder(world, path)) return path;
+    if (await mayBeFolder(world, path)) return path;
   }
   return null;
 }

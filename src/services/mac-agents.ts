@@ -3,7 +3,6 @@ import type { Server } from "../model/server.ts";
 import { shellWord } from "../model/shell-word.ts";
 import { SystemError, type World } from "../world/world.ts";
 import { type MacUser, runAs } from "./mac-user.ts";
-import { runProgram } from "./program.ts";
 
 /** A job of launchd that has to do with the server, and is loaded. */
 export interface MacJob {
@@ -13,14 +12,16 @@ export interface MacJob {
   /** Unloads it, and loads it again; empty where its file was not found. */
   readonly line: string;
   readonly backLine: string;
+  /** Shows it, with where its file is. */
+  readonly showLine: string;
 }
 
 export type JobWorld = Pick<World, "run" | "user" | "files">;
 
 /**
  * The jobs of launchd that start this server again and again, or may, and are loaded now: those whose file names the
- * application (with `KeepAlive` or a timetable), and those that one of the processes itself is. `"unknown"` where that
- * cannot be seen.
+ * application (with `KeepAlive`, a timetable or something else that starts them), and those that one of the processes
+ * itself is. `"unknown"` where none was found and not every file could be read.
  *
  * What launches the application unseen (a script, another application) is in no list of launchd.
  */
@@ -31,21 +32,21 @@ export async function loadedJobs(
 ): Promise<readonly MacJob[] | "unknown"> {
   const user = userOf(server);
   if (user === null) return "unknown";
-  const found: MacJob[] = [];
-  let unseen = false;
-  for (const folder of foldersOf(user)) {
-    for (const path of await filesIn(world, folder.path)) {
-      const job = await readJob(world, user, path);
-      if (job === null || !namesServer(job) || !startsAgain(job)) continue;
-      const loaded = await isLoaded(world, `${folder.domain}/${job.label}`);
-      if (loaded === "unknown") unseen = true;
-      else if (loaded) found.push(jobIn(folder, path, job));
-    }
-  }
-  const own = await jobsOfProcesses(world, user, pids);
-  if (own === "unknown") unseen = true;
-  else found.push(...own.filter(({ label }) => found.every((each) => each.label !== label)));
-  return found.length === 0 && unseen ? "unknown" : found;
+  const looked: (readonly MacJob[] | "unseen")[] = [await jobsOfProcesses(world, user, pids)];
+  for (const folder of foldersOf(user)) looked.push(...(await jobsInFolder(world, user, folder)));
+  const jobs = new Map<string, MacJob>();
+  // Of a job that is seen both ways, the one with its lines stands.
+  for (const job of looked.flatMap((each) => (each === "unseen" ? [] : each))) jobs.set(job.label, job);
+  return jobs.size === 0 && looked.includes("unseen") ? "unknown" : [...jobs.values()];
+}
+
+/** A line that shows the jobs of launchd that may keep a process of this server: those that are known, else what to look through. */
+export async function lineAboutJobs(world: JobWorld, server: Server, pid: number): Promise<string> {
+  const jobs = await loadedJobs(world, server, new Set([pid]));
+  if (jobs !== "unknown" && jobs.length > 0) return jobs.map(({ showLine }) => showLine).join("; ");
+  const user = userOf(server);
+  const all = ["launchctl", ...(user === null ? ["list"] : ["print", `gui/${user.uid}`])].join(" ");
+  return `${all} | grep -i -e plex -e ${pid}`;
 }
 
 /** The account of a server of a Mac as programs are run as it; null where that is not known. */
@@ -54,33 +55,41 @@ export function userOf({ account, settingsPath }: Server): MacUser | null {
   return { ...account, home: posix.dirname(posix.dirname(posix.dirname(settingsPath))) };
 }
 
-/** Where jobs are kept, and in which domain of launchd each is. Source: launchd.plist(5), launchctl(1). */
+/**
+ * Where jobs are kept, and in which domains of launchd each may be: an agent is on the desktop, or (a `Background` one)
+ * with the account alone. Source: launchd.plist(5), launchctl(1).
+ */
 interface JobFolder {
   readonly path: string;
-  readonly domain: string;
+  readonly domains: readonly string[];
   readonly sudo: string;
 }
 
 function foldersOf({ home, uid }: MacUser): readonly JobFolder[] {
-  const domain = `gui/${uid}`;
+  const domains = [`gui/${uid}`, `user/${uid}`];
   return [
-    { path: posix.join(home, "Library", "LaunchAgents"), domain, sudo: "" },
-    { path: "/Library/LaunchAgents", domain, sudo: "" },
-    { path: "/Library/LaunchDaemons", domain: "system", sudo: "sudo " },
+    { path: posix.join(home, "Library", "LaunchAgents"), domains, sudo: "" },
+    { path: "/Library/LaunchAgents", domains, sudo: "" },
+    { path: "/Library/LaunchDaemons", domains: ["system"], sudo: "sudo " },
   ];
 }
 
-function jobIn(folder: JobFolder, path: string, { label, keepAlive }: JobFile): MacJob {
-  const { sudo, domain } = folder;
+function jobIn(
+  { sudo, domain }: JobFolder & { readonly domain: string },
+  path: string,
+  { label, keepAlive }: JobFile,
+): MacJob {
+  const target = shellWord(`${domain}/${label}`);
   return {
     label,
     keepsAlive: keepAlive === "always",
-    line: `${sudo}launchctl bootout ${shellWord(`${domain}/${label}`)}`,
+    line: `${sudo}launchctl bootout ${target}`,
     backLine: `${sudo}launchctl bootstrap ${domain} ${shellWord(path)}`,
+    showLine: `launchctl print ${target}`,
   };
 }
 
-async function filesIn({ files }: JobWorld, folder: string): Promise<string[]> {
+async function filesIn({ files }: JobWorld, folder: string): Promise<string[] | "unseen"> {
   try {
     const names = await files.list(folder);
     return names
@@ -88,23 +97,24 @@ async function filesIn({ files }: JobWorld, folder: string): Promise<string[]> {
       .sort()
       .map((name) => posix.join(folder, name));
   } catch (error) {
-    if (error instanceof SystemError) return [];
-    throw error;
+    if (!(error instanceof SystemError)) throw error;
+    return error.code === "ENOENT" || error.code === "ENOTDIR" ? [] : "unseen";
   }
 }
 
 interface JobFile {
   readonly label: string;
   readonly words: readonly string[];
-  /** `sometimes`: under conditions, or by a timetable. */
+  /** `sometimes`: under conditions, by a timetable, or when something else happens. */
   readonly keepAlive: "always" | "sometimes" | "never";
 }
 
-/** Read with the account's own rights: its folder may lead anywhere. Null for what cannot be read as a job. */
-async function readJob(world: JobWorld, user: MacUser, path: string): Promise<JobFile | null> {
+/** Read with the account's own rights: its folder may lead anywhere. Null for what is no job. */
+async function readJob(world: JobWorld, user: MacUser, path: string): Promise<JobFile | "unseen" | null> {
   const words = ["-convert", "json", "-o", "-", "--", path];
   const answer = await tool(() => runAs(world, user, "/usr/bin/plutil", words, { timeoutMs: TOOL_MS }));
-  if (answer?.status !== 0) return null;
+  // Closed to the account; or it has dates or data, which JSON has no form for.
+  if (answer?.status !== 0) return "unseen";
   const job = dictionaryOf(answer.stdout);
   const label = job?.["Label"];
   if (job === null || typeof label !== "string" || label === "") return null;
@@ -134,28 +144,77 @@ function textsOf(job: Readonly<Record<string, unknown>>): string[] {
 function keepAliveOf(job: Readonly<Record<string, unknown>>): JobFile["keepAlive"] {
   const keep = job["KeepAlive"];
   if (keep === true) return "always";
-  const byTime = job["StartInterval"] !== undefined || job["StartCalendarInterval"] !== undefined;
-  return isDictionary(keep) || byTime ? "sometimes" : "never";
+  const conditions = keep !== undefined && keep !== false;
+  return conditions || job["OnDemand"] === false || STARTS.some((key) => job[key] !== undefined)
+    ? "sometimes"
+    : "never";
 }
 
-function startsAgain({ keepAlive }: JobFile): boolean {
-  return keepAlive !== "never";
-}
+/** What else starts a job that ended: launchd.plist(5), which also names `OnDemand` as the `KeepAlive` of Mac OS X 10.4. */
+const STARTS = [
+  "StartInterval",
+  "StartCalendarInterval",
+  "StartOnMount",
+  "WatchPaths",
+  "QueueDirectories",
+  "LaunchEvents",
+];
 
 /** Its bundle or its executable as a word, or what `open` is told. What only works on its data does not count. */
-function namesServer({ words }: JobFile): boolean {
+function namesServer(job: JobFile): boolean {
+  const words = job.words.map((word) => word.replaceAll("\\ ", " "));
   const opens = words.some((word) => /(?:^|[\s/])open(?:\s|$)/u.test(word));
-  return words.some((word) => BUNDLE.test(word) || (opens && OPENED.test(word)));
+  return words.some((word) => BUNDLE.test(word) || EXECUTABLE.test(word) || (opens && OPENED.test(word)));
 }
 
-const BUNDLE = /Plex Media Server\.app(?:\/Contents\/MacOS\/Plex Media Server)?\/?["']?$/iu;
+const BUNDLE = /Plex Media Server\.app\/?["']?$/iu;
+/** Anywhere in a line for the shell. */
+const EXECUTABLE = /Plex Media Server\.app\/Contents\/MacOS\/Plex Media Server(?:$|[\s"'`;&|<>()])/iu;
 const OPENED = /(?:^|\s|["'])(?:Plex Media Server(?:\.app)?|com\.plexapp\.plexmediaserver)(?:$|\s|["'])/iu;
 
+async function jobsInFolder(
+  world: JobWorld,
+  user: MacUser,
+  folder: JobFolder,
+): Promise<(readonly MacJob[] | "unseen")[]> {
+  const paths = await filesIn(world, folder.path);
+  if (paths === "unseen") return [paths];
+  const found: (readonly MacJob[] | "unseen")[] = [];
+  for (const path of paths) found.push(await jobOfFile(world, user, folder, path));
+  return found;
+}
+
+/** None where the file is no job of this server, or not loaded. */
+async function jobOfFile(
+  world: JobWorld,
+  user: MacUser,
+  folder: JobFolder,
+  path: string,
+): Promise<readonly MacJob[] | "unseen"> {
+  const job = await readJob(world, user, path);
+  if (job === "unseen") return job;
+  if (job === null || !namesServer(job) || job.keepAlive === "never") return [];
+  const domain = await domainOf(world, folder, job);
+  if (domain === "unseen") return domain;
+  return domain === null ? [] : [jobIn({ ...folder, domain }, path, job)];
+}
+
+/** The domain in which a job of that folder is loaded; null: in none; `unseen`: that is not told. */
+async function domainOf(world: JobWorld, { domains }: JobFolder, { label }: JobFile): Promise<string | null> {
+  let unseen = false;
+  for (const domain of domains) {
+    const loaded = await isLoaded(world, `${domain}/${label}`);
+    if (loaded === true) return domain;
+    if (loaded === "unseen") unseen = true;
+  }
+  return unseen ? "unseen" : null;
+}
+
 /** 113: no such job; 112 and 125: not even its domain (the two are told by different versions). */
-async function isLoaded(world: JobWorld, target: string): Promise<boolean | "unknown"> {
-  const answer = await runProgram(world, "/bin/launchctl", ["print", target], { timeoutMs: TOOL_MS });
+async function isLoaded(world: JobWorld, target: string): Promise<boolean | "unseen"> {
+  const answer = await tool(() => world.run("/bin/launchctl", ["print", target], { timeoutMs: TOOL_MS }));
   if (answer?.status === 0) return true;
-  return NOT_LOADED.has(answer?.status ?? 0) ? false : "unknown";
+  return NOT_LOADED.has(answer?.status ?? 0) ? false : "unseen";
 }
 
 const NOT_LOADED: ReadonlySet<number> = new Set([112, 113, 125]);
@@ -168,13 +227,14 @@ async function jobsOfProcesses(
   world: JobWorld,
   user: MacUser,
   pids: ReadonlySet<number>,
-): Promise<MacJob[] | "unknown"> {
+): Promise<MacJob[] | "unseen"> {
   const answer = await tool(() => runAs(world, user, "/bin/launchctl", ["list"], { timeoutMs: TOOL_MS }));
-  if (answer?.status !== 0) return "unknown";
+  if (answer?.status !== 0) return "unseen";
   return answer.stdout.split("\n").flatMap((row) => {
     const [pid, , label] = row.split("\t");
     if (label === undefined || !pids.has(Number(pid)) || label.startsWith("application.")) return [];
-    return [{ label, keepsAlive: false, line: "", backLine: "" }];
+    const showLine = `launchctl print ${shellWord(`gui/${user.uid}/${label}`)}`;
+    return [{ label, keepsAlive: false, line: "", backLine: "", showLine }];
   });
 }
 

@@ -6,6 +6,7 @@ import { loadedJobs, userOf } from "./mac-agents.ts";
 import { attemptAs, type MacAttempt, NOT_RUNNING } from "./mac-attempt.ts";
 import { launch } from "./mac-launch.ts";
 import { macProcessesOf } from "./mac-processes.ts";
+import { ASK_CONSENT, IS_RUNNING, NO_CONSENT, NOT_UNDERSTOOD, QUIT, STOP } from "./mac-scripts.ts";
 import type { MacUser } from "./mac-user.ts";
 import { runProgram } from "./program.ts";
 import type { Service, ServiceWorld } from "./service.ts";
@@ -18,12 +19,12 @@ export type MacServiceWorld = ServiceWorld & Partial<Pick<World, "files">>;
  * and on that account's desktop, as a person would. It is never ended by force, and no job of launchd is unloaded.
  * Whether it has ended, or has begun, is told by its processes alone.
  *
- * Source of the stop: ChuckPa's DBRepair for macOS. Errors of `osascript` and `open` are known by their number: their
- * texts are in the language of the account.
+ * Errors of `osascript` and `open` are known by their number: their texts are in the language of the account.
  *
- * `demandControl` also throws `KEPT_ALIVE_BY_AGENT` and `AUTOMATION_REFUSED`, and `STOP_FAILED` where no event can be
- * sent at all; `requestStop` throws `STOP_FAILED` (its `detail` is the number, or how the tool ended) and
- * `AUTOMATION_REFUSED`. The first of them lets macOS ask for the consent, while nothing has been changed yet.
+ * `demandControl` also throws `KEPT_ALIVE_BY_AGENT`, `DESKTOP_OUT_OF_REACH` (its `line` is empty as well),
+ * `AUTOMATION_REFUSED`, and `STOP_FAILED` where no event can be sent at all; `requestStop` throws `STOP_FAILED` (its
+ * `detail` is the number, or how the tool ended) and `AUTOMATION_REFUSED`. The first of them lets macOS ask for the
+ * consent, while nothing has been changed yet; of a server that does not run it asks nothing, for it is only started.
  */
 export function macApplication(world: MacServiceWorld, server: Server, application: string): Service {
   const user = userOf(server);
@@ -32,7 +33,7 @@ export function macApplication(world: MacServiceWorld, server: Server, applicati
     world,
     server,
     application,
-    stopLine: typed(["osascript", "-e", `tell ${NAMED} to quit`]),
+    stopLine: typed(["osascript", "-e", STOP]),
     startLine: typed(["open", "-g", application]),
   };
   return {
@@ -64,16 +65,7 @@ const CONSENT_MS = 60_000;
 const QUIT_MS = 30_000;
 const TOOL_MS = 15_000;
 
-/** By the name that it has in every language; what sends no event may name an application that is not there. */
-const NAMED = 'application "Plex Media Server"';
-const IS_RUNNING = [`${NAMED} is running`];
-/** An event that changes nothing, whatever it is answered. What counts is whether it may be sent. */
-const ASK_CONSENT = [`tell ${NAMED} to count windows`];
-/** Its answer would come after the last write: that may take longer than any answer is waited for. */
-const QUIT = ["ignoring application responses", `tell ${NAMED} to quit`, "end ignoring"];
-
 const CONNECTION_BROKE = "-609";
-const NO_CONSENT = "-1743";
 
 /** A line for the shell in which we were called: of who came by `sudo`, the shell is that person's. */
 function lineFor({ user, env }: MacServiceWorld, account: MacUser | null, words: readonly string[]): string {
@@ -96,11 +88,9 @@ async function demandControl(mac: MacServer, account: MacUser | null, settings: 
   const processes = await macProcessesOf(world, server);
   if (processes === "unknown") throw needsPrivilege;
   await demandNotKeptAlive(mac, processes);
-  await demandDesktop(mac, user, needsPrivilege);
+  await demandDesktop(mac, user);
   await demandApplication(mac);
-  await demandReach(mac, user, processes);
-  const asked = await events(mac, user, ASK_CONSENT, CONSENT_MS);
-  if (asked === NO_CONSENT || asked === "timeout") throw automationRefused();
+  if (processes.length > 0) await demandReach(mac, user, processes);
 }
 
 /** Unloading it for a while would be ours to undo after a crash as well; a person does that better. */
@@ -121,7 +111,7 @@ async function demandNotKeptAlive(
  * Applications live on their account's desktop. Root reaches it from anywhere (`launchctl asuser`); anybody else only
  * from within: whether events and launches get there from a session over the network is not known for sure.
  */
-async function demandDesktop(mac: MacServer, user: MacUser, needsPrivilege: ProblemError): Promise<void> {
+async function demandDesktop(mac: MacServer, user: MacUser): Promise<void> {
   const { world, startLine: line } = mac;
   const desktop = await runProgram(world, LAUNCHCTL, ["print", `gui/${user.uid}`], { timeoutMs: TOOL_MS });
   if (desktop?.status !== 0) {
@@ -129,7 +119,8 @@ async function demandDesktop(mac: MacServer, user: MacUser, needsPrivilege: Prob
   }
   if (world.user.uid === 0) return;
   const manager = await runProgram(world, LAUNCHCTL, ["managername"], { timeoutMs: TOOL_MS });
-  if (manager?.status === 0 && manager.stdout.trim() !== "Aqua") throw needsPrivilege;
+  if (manager?.status !== 0 || manager.stdout.trim() === "Aqua") return;
+  throw new ProblemError({ code: "DESKTOP_OUT_OF_REACH", account: user.name, line: "" });
 }
 
 const LAUNCHCTL = "/bin/launchctl";
@@ -146,21 +137,24 @@ async function demandApplication({ world, application }: MacServer): Promise<voi
 
 /** One that runs and is on no desktop that our events reach was not launched there: by SSH, or as a daemon. */
 async function demandReach(mac: MacServer, user: MacUser, own: readonly ServerProcess[]): Promise<void> {
-  const [first] = own;
-  if (first === undefined) return;
-  const answer = await script(mac, user, IS_RUNNING, TOOL_MS);
-  if (answer.failure !== null) throw stopFailed(mac, answer.failure);
-  if (answer.stdout.trim() === "true") return;
-  throw new ProblemError({ code: "OTHER_SESSION", pid: first.pid, account: user.name });
+  let asked = await script(mac, user, ASK_CONSENT, CONSENT_MS);
+  // Only the last event to come is sure to be understood then, and that it may be sent.
+  if (NOT_UNDERSTOOD.has(asked.failure ?? "")) asked = await script(mac, user, IS_RUNNING, TOOL_MS);
+  if (asked.failure !== null) throw refusalOf(mac, asked.failure);
+  if (asked.stdout.trim() === "true") return;
+  // It may just have ended.
+  const left = await macProcessesOf(mac.world, mac.server);
+  const [first] = left === "unknown" ? own : left;
+  if (first !== undefined)
+    throw new ProblemError({ code: "OTHER_SESSION", pid: first.pid, account: user.name });
 }
 
 async function requestStop(mac: MacServer, user: MacUser): Promise<void> {
-  // An event to an application that does not run would start it.
   if (await isGone(mac)) return;
-  const failure = await events(mac, user, QUIT, QUIT_MS);
+  const { failure } = await script(mac, user, QUIT, QUIT_MS);
   if (failure === null || failure === NOT_RUNNING || failure === CONNECTION_BROKE) return;
   if (await isGone(mac)) return;
-  throw failure === NO_CONSENT || failure === "timeout" ? automationRefused() : stopFailed(mac, failure);
+  throw refusalOf(mac, failure);
 }
 
 async function isGone({ world, server }: MacServer): Promise<boolean> {
@@ -168,22 +162,11 @@ async function isGone({ world, server }: MacServer): Promise<boolean> {
   return processes !== "unknown" && processes.length === 0;
 }
 
-function automationRefused(): ProblemError {
-  return new ProblemError({ code: "AUTOMATION_REFUSED", application: "Plex Media Server" });
-}
-
-function stopFailed({ stopLine }: MacServer, detail: string): ProblemError {
-  return new ProblemError({ code: "STOP_FAILED", command: stopLine, detail });
-}
-
-/** Sends an event; null where it was taken, else what went wrong in machine words. */
-async function events(
-  mac: MacServer,
-  user: MacUser,
-  lines: readonly string[],
-  timeoutMs: number,
-): Promise<string | null> {
-  return (await script(mac, user, lines, timeoutMs)).failure;
+/** Who is being asked for the consent, and does not answer, keeps the event waiting. */
+function refusalOf({ stopLine }: MacServer, failure: string): ProblemError {
+  return failure === "timeout" || NO_CONSENT.has(failure)
+    ? new ProblemError({ code: "AUTOMATION_REFUSED", application: "Plex Media Server" })
+    : new ProblemError({ code: "STOP_FAILED", command: stopLine, detail: failure });
 }
 
 function script(

@@ -2,7 +2,10 @@ import { type RunResult, SystemError, type World } from "../world/world.ts";
 import { type MacUser, runAs } from "./mac-user.ts";
 
 export interface MacAttempt {
-  /** Null for success; else the number of the error (`-600`), or how the tool ended: `timeout`, `status=1`, `ENOENT`. */
+  /**
+   * Null for success; else the number of the error (`-600`), with what lies behind it where that is told
+   * (`-10826 NSPOSIXErrorDomain=111`), or how the tool ended: `timeout`, `status=1`, `ENOENT`.
+   */
   readonly failure: string | null;
   readonly stdout: string;
 }
@@ -32,5 +35,18 @@ function failureOf({ timedOut, signal, status, stderr }: RunResult): string | nu
   if (timedOut) return "timeout";
   if (signal !== null) return signal;
   if (status === 0) return null;
-  return /(?:\(|\s)(-\d{2,5})\D*$/u.exec(stderr)?.[1] ?? `status=${status ?? "none"}`;
+  const number = /(?:\(|\s)(-\d{2,5})\D*$/u.exec(stderr)?.[1];
+  return number ?? domainsIn(stderr) ?? `status=${status ?? "none"}`;
+}
+
+/**
+ * Since macOS 11 `open` may say it as `… error=Error Domain=NSOSStatusErrorDomain Code=-600 "…" UserInfo={…}`, further
+ * errors inside it (github.com/flutter/flutter/issues/144146, github.com/sallar/mac-local-rtmp-server/issues/34).
+ */
+function domainsIn(stderr: string): string | null {
+  const errors = [...stderr.matchAll(/Error Domain=(\w+) Code=(-?\d+)/gu)].map(
+    ([, domain = "", code = ""]) => (domain === "NSOSStatusErrorDomain" ? code : `${domain}=${code}`),
+  );
+  if (errors.length === 0) return null;
+  return errors[0] === NOT_RUNNING ? NOT_RUNNING : errors.join(" ");
 }

@@ -30,3 +30,19 @@ export async function isSupervised(world: ProcessWorld, server: Server): Promise
     return (await import("./mac-processes.ts")).isSupervisedOnMac(world, server);
   return (await import("./linux-processes.ts")).isSupervisedOnLinux(world, server);
 }
+
+/** A line that shows these processes of a server; none: it is not known which ones there are. */
+export function lineAboutProcesses({ windows, platform }: ProcessWorld, pids: readonly number[]): string {
+  if (windows !== undefined) return "tasklist /v";
+  if (platform !== "darwin") return `ps -fp ${pids.join(",")}`;
+  const columns = "pid,ppid,lstart,command";
+  return pids.length === 0 ? `ps -axo ${columns} | grep -i plex` : `ps -o ${columns} -p ${pids.join(",")}`;
+}
+
+/** A line that shows what keeps a process of a server, or has started it. */
+export async function lineAboutKeeper(world: ProcessWorld, server: Server, pid: number): Promise<string> {
+  if (world.windows !== undefined) return "tasklist /svc";
+  if (world.platform !== "darwin") return `systemctl status ${pid}`;
+  const shown = lineAboutProcesses(world, [pid]);
+  return `${shown}; ${await (await import("./mac-agents.ts")).lineAboutJobs(world, server, pid)}`;
+}

@@ -1,6 +1,7 @@
 import { ProblemError } from "../model/problem.ts";
+import type { ServerProcess } from "../model/server.ts";
 import { identity } from "../plex/server.ts";
-import { isSupervised, processesOf } from "../services/processes.ts";
+import { isSupervised, lineAboutKeeper, lineAboutProcesses, processesOf } from "../services/processes.ts";
 import { heedInterrupt, note, type PathContext, type Target, WAITS } from "./context.ts";
 
 /**
@@ -18,26 +19,33 @@ export async function stopServer(
   const { clock } = context.world;
   const deadlineMs = await target.service.stopDeadlineMs();
   const mayComeBack = await mayRestart(context, target);
+  const asked = await processesOf(context.world, target.server);
   const startedMs = clock.monotonicMs();
   await target.service.requestStop();
   for (;;) {
     heedInterrupt(context);
     const seen = await look(context, target, machineIdentifier);
     if (seen === "gone") break;
-    if (clock.monotonicMs() - startedMs > deadlineMs) throw tooLate(target, seen, deadlineMs);
+    if (typeof seen === "object" && "processes" in seen) await demandNoOther(context, target, asked, seen);
+    if (clock.monotonicMs() - startedMs > deadlineMs) throw tooLate(context, target, seen, deadlineMs);
     await clock.sleep(WAITS.stopPollMs, context.interrupt);
   }
   await noteKill(context, target);
   if (mayComeBack) await watchForRestart(context, target);
 }
 
-type Seen = "gone" | "stopping" | { readonly pids: readonly number[] } | { readonly answering: string };
+type Seen = "gone" | "stopping" | Running | { readonly answering: string };
+
+/** None: it is not known which ones. */
+interface Running {
+  readonly processes: readonly ServerProcess[];
+}
 
 /** The processes first: as long as there is one, nothing else need be asked, and no program be run for it. */
 async function look(context: PathContext, target: Target, machineIdentifier: string | null): Promise<Seen> {
   const processes = await processesOf(context.world, target.server);
-  if (processes === "unknown") return { pids: [] };
-  if (processes.length > 0) return { pids: processes.map((process) => process.pid) };
+  if (processes === "unknown") return { processes: [] };
+  if (processes.length > 0) return { processes };
   const condition = await target.service.condition();
   if (condition === "active" || condition === "stopping") return "stopping";
   const { url } = target.server;
@@ -46,23 +54,42 @@ async function look(context: PathContext, target: Target, machineIdentifier: str
   return ours ? { answering: url } : "gone";
 }
 
-function tooLate(target: Target, seen: Seen, deadlineMs: number): ProblemError {
+function tooLate(context: PathContext, target: Target, seen: Seen, deadlineMs: number): ProblemError {
   if (typeof seen === "object" && "answering" in seen) {
     return new ProblemError({ code: "STILL_ANSWERING", url: seen.answering });
   }
   if (typeof seen === "object" && target.service.stopLine !== null && managerOf(target) === null) {
-    return stillRunning(target, seen.pids);
+    const pids = seen.processes.map(({ pid }) => pid);
+    const line = lineAboutProcesses(context.world, pids);
+    return new ProblemError({ code: "STILL_RUNNING", pids: pids.join(" "), line });
   }
   return new ProblemError({ code: "STOP_TIMEOUT", seconds: Math.round(deadlineMs / 1000), killed: "no" });
 }
 
-function onWindows({ server }: Target): boolean {
-  return server.store === "registry";
+/**
+ * Whoever starts it again at once may do so between two looks: then all that runs is not what was asked to stop. Waiting
+ * for that to end would be in vain. Throws `RESTARTED_BY_ITSELF`.
+ */
+async function demandNoOther(
+  context: PathContext,
+  target: Target,
+  asked: readonly ServerProcess[] | "unknown",
+  { processes }: Running,
+): Promise<void> {
+  if (managerOf(target) !== null || asked === "unknown" || asked.length === 0) return;
+  const isAsked = ({ pid, startTicks }: ServerProcess) =>
+    asked.some((each) => each.pid === pid && each.startTicks === startTicks);
+  const [first] = processes;
+  if (first !== undefined && !processes.some(isAsked)) throw await restarted(context, target, first);
 }
 
-function stillRunning(target: Target, pids: readonly number[]): ProblemError {
-  const line = onWindows(target) ? "tasklist /v" : `ps -fp ${pids.join(",")}`;
-  return new ProblemError({ code: "STILL_RUNNING", pids: pids.join(" "), line });
+async function restarted(
+  { world }: PathContext,
+  { server }: Target,
+  { pid }: ServerProcess,
+): Promise<ProblemError> {
+  const line = await lineAboutKeeper(world, server, pid);
+  return new ProblemError({ code: "RESTARTED_BY_ITSELF", pid, line });
 }
 
 /** Tells, and answers, whether the manager ended the server by force. */
@@ -102,10 +129,7 @@ async function watchForRestart(context: PathContext, target: Target): Promise<vo
 export async function demandStopped(context: PathContext, target: Target): Promise<void> {
   const processes = await processesOf(context.world, target.server);
   const [first] = processes === "unknown" ? [] : processes;
-  if (first === undefined) return;
-  const { pid } = first;
-  const line = onWindows(target) ? "tasklist /svc" : `systemctl status ${pid}`;
-  throw new ProblemError({ code: "RESTARTED_BY_ITSELF", pid, line });
+  if (first !== undefined) throw await restarted(context, target, first);
 }
 
 /**

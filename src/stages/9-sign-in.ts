@@ -6,7 +6,7 @@ import { identity } from "../plex/server.ts";
 import { atLeast } from "../plex/version.ts";
 import { SystemError, type World } from "../world/world.ts";
 
-type SignInWorld = Pick<World, "env" | "user" | "files" | "http">;
+type SignInWorld = Pick<World, "env" | "user" | "files" | "http"> & Partial<Pick<World, "platform" | "run">>;
 
 /** Every way to sign a signed-out server in again from this host; `claimLine` is our own. */
 export async function signInWays(
@@ -26,21 +26,23 @@ async function waysOf(world: SignInWorld, server: Server): Promise<SignInWay[]> 
     case "plist":
       return withNewClaim(world, server, { join: posix.join, version: "1.29.2" });
     case "xml":
-      return onLinux(world, server);
+      return ofLinux(world, server);
   }
 }
 
 /**
- * On Linux the bundled Plex Web still claims a server from the machine itself (seen with PMS 1.43.4, October 2026); a
+ * A Linux server's bundled Plex Web still claims it from the machine itself (seen with PMS 1.43.4, October 2026); a
  * headless host reaches it through an SSH tunnel, because Plex offers the claim to loopback only
- * (forums.plex.tv/t/717725).
+ * (forums.plex.tv/t/717725). Such a server may run on a Mac or on Windows, in a virtual machine or a container.
  */
-async function onLinux(world: SignInWorld, server: Server): Promise<SignInWay[]> {
+async function ofLinux(world: SignInWorld, server: Server): Promise<SignInWay[]> {
   const port = portOf(server);
   const user = world.env["SUDO_USER"] ?? world.user.name;
   const host = await hostName(world);
+  const browser: SignInWay = { way: "local-browser", url: `http://127.0.0.1:${port}/web` };
+  if (host === null) return [browser];
   return [
-    { way: "local-browser", url: `http://127.0.0.1:${port}/web` },
+    browser,
     {
       way: "ssh-tunnel",
       line: `ssh -L 8888:127.0.0.1:${port} ${shellWord(`${user}@${host}`)}`,
@@ -87,11 +89,27 @@ async function isThere({ files }: SignInWorld, path: string): Promise<boolean> {
   }
 }
 
-/** The address under which this machine was reached by SSH, else its own name. */
-async function hostName(world: SignInWorld): Promise<string> {
+/** The address under which this machine was reached by SSH, else its own name; null where nobody could use one. */
+async function hostName(world: SignInWorld): Promise<string | null> {
   const [, , address] = (world.env["SSH_CONNECTION"] ?? "").split(" ");
   if (address !== undefined && address !== "") return address;
+  if (world.platform === "win32") return null;
+  if (world.platform === "darwin") return localNameOfMac(world);
   const bytes = await world.files.read("/proc/sys/kernel/hostname", 256).catch(() => new Uint8Array());
   const name = new TextDecoder().decode(bytes).trim();
   return name === "" ? "localhost" : name;
 }
+
+/** By which others in the same network find a Mac (scutil(8)). */
+async function localNameOfMac({ run }: SignInWorld): Promise<string | null> {
+  try {
+    const answer = await run?.("/usr/sbin/scutil", ["--get", "LocalHostName"], { timeoutMs: TOOL_MS });
+    const name = answer?.status === 0 ? answer.stdout.trim() : "";
+    return name === "" ? null : `${name}.local`;
+  } catch (error) {
+    if (error instanceof SystemError) return null;
+    throw error;
+  }
+}
+
+const TOOL_MS = 15_000;

@@ -4,9 +4,11 @@ import { expect, test } from "vitest";
 import { findServers } from "../../src/installs/find-servers.ts";
 import { findServersOnMac } from "../../src/installs/macos.ts";
 import { readSignInLog } from "../../src/plex/log.ts";
+import { isSupervisedOnMac } from "../../src/services/mac-processes.ts";
 import { surroundings } from "../../src/stages/surroundings.ts";
 import { APPLICATION } from "../support/mac-application.ts";
 import { macOfTest, macWithServer, onlyServer, worldOn } from "../support/mac-bench.ts";
+import type { MacServer } from "../support/mac-server.ts";
 import type { MacSwitches } from "../support/mac-switches.ts";
 
 const TWO = [{ name: "jane" }, { name: "bob", gid: 80 }];
@@ -25,6 +27,7 @@ test("a person's own server is found by its preferences, though it does not run"
           settingsPath: server.plist,
           dataFolder: server.dataFolder,
           logFolder: server.logFolder,
+          certificateFolder: server.cacheFolder,
           executable: APPLICATION.executable,
           account: { name: "jane", uid: 501, gid: 20 },
           service: { kind: "mac-application", application: APPLICATION.path },
@@ -84,6 +87,51 @@ test("a closed folder does not hide a server, as the daemon still tells of it", 
   const { mac, server } = await macWithServer();
   await mac.setSwitches({ closed: [dirname(server.plist)] });
   expect((await onlyServer(worldOn(mac, "jane"))).settingsPath).toBe(server.plist);
+});
+
+test.each([
+  ["the data folder", (server: MacServer) => server.dataFolder],
+  ["its parent", (server: MacServer) => dirname(server.dataFolder)],
+  ["the log folder", (server: MacServer) => server.logFolder],
+  ["the whole home", (server: MacServer) => server.user.home],
+  ["the agents", (server: MacServer) => dirname(server.agent)],
+  ["every home", () => "/Users"],
+  ["the applications", () => "/Applications"],
+])("privacy protection of %s never stops the search, nor what is read after it", async (what, closed) => {
+  const { mac, server } = await macWithServer({ users: TWO });
+  await server.start("process");
+  const asFound = await onlyServer(worldOn(mac, "jane"));
+  await mac.setSwitches({ closed: [closed(server)] });
+  for (const user of ["jane", "root"]) {
+    const world = worldOn(mac, user);
+    const found = await onlyServer(world);
+    expect(found).toEqual(asFound);
+    expect(await surroundings(world, found)).toEqual([]);
+    const log = await readSignInLog(world, found);
+    const hidden = ["the log folder", "the whole home", "every home"].includes(what);
+    expect(log.kind, user).toBe(hidden ? "unreadable" : "read");
+    expect(await isSupervisedOnMac(world, found)).toBe(
+      ["the agents", "the whole home", "every home"].includes(what),
+    );
+  }
+});
+
+test("what is closed of one account hides nobody else's server", async () => {
+  const { mac, plexTv, server } = await macWithServer({ users: TWO });
+  const bobs = await mac.installServer({ plexTv, user: "bob" });
+  await mac.setSwitches({ closed: ["/Users/bob"] });
+  const { servers, unseen } = await findServersOnMac(worldOn(mac, "root"), {});
+  expect(servers.map((each) => each.server.settingsPath)).toEqual([bobs.plist, server.plist].sort());
+  expect(unseen).toEqual([]);
+  expect((await onlyServer(worldOn(mac, "jane"))).settingsPath).toBe(server.plist);
+});
+
+test("a moved data folder that is closed to us counts: other disks are protected as well", async () => {
+  const { mac, server } = await macWithServer({}, { movedTo: "/Volumes/Big Disk/Plex data" });
+  for (const closed of ["/Volumes/Big Disk/Plex data", "/Volumes"]) {
+    await mac.setSwitches({ closed: [closed] });
+    expect((await onlyServer(worldOn(mac, "jane"))).dataFolder).toBe(server.dataFolder);
+  }
 });
 
 test("a server that runs without settings is one, too", async () => {

@@ -13,7 +13,7 @@ import type { MacServer } from "../support/mac-server.ts";
 import type { MacSwitches } from "../support/mac-switches.ts";
 
 const TWO = [{ name: "jane" }, { name: "bob" }];
-const STOP_LINE = `osascript -e 'tell application "Plex Media Server" to quit'`;
+const STOP_LINE = `osascript -e 'tell application id "com.plexapp.plexmediaserver" to quit'`;
 const START_LINE = "open -g '/Applications/Plex Media Server.app'";
 /** The server's account on its desktop, and root from a session over the network. */
 const PLACES = [
@@ -48,6 +48,10 @@ async function problemOf(work: Promise<unknown>): Promise<Problem> {
 
 async function gone(server: MacServer): Promise<void> {
   await until(async () => !(await server.isRunning()), 30_000, "STILL_RUNNING");
+}
+
+async function scriptsOf(mac: Mac): Promise<string[]> {
+  return (await callsOf(mac)).filter((call) => call.startsWith("osascript"));
 }
 
 /** What was called since, as words. */
@@ -128,12 +132,16 @@ test("somebody else's server takes root", async () => {
   expect(await problemOf(service.start({ resetLimit: false }))).toMatchObject({ code: "START_FAILED" });
 });
 
-test("so does one's own from a session over the network, whatever gets through from there", async () => {
+test("one's own takes a session of its desktop, or root, whatever gets through from another one", async () => {
   for (const way of ["reach", "fail"] as const) {
     const { mac, server } = await macWithServer({ switches: { eventsFromOutside: way } });
     await server.start("process");
     const service = await serviceFor(worldOn(mac, "jane", "ssh"));
-    expect(await problemOf(service.demandControl(server.plist))).toMatchObject({ code: "NEEDS_PRIVILEGE" });
+    expect(await problemOf(service.demandControl(server.plist))).toEqual({
+      code: "DESKTOP_OUT_OF_REACH",
+      account: "jane",
+      line: "",
+    });
     expect(await server.isRunning()).toBe(true);
   }
 });
@@ -198,6 +206,33 @@ test("an application that is not there any more could not be started again", asy
     code: "NO_WAY_TO_STOP",
     reason: "no-start-command",
   });
+  // Whoever names it now may be asked in a dialog where it is.
+  expect(await scriptsOf(mac)).toEqual([]);
+});
+
+test("nothing is asked of a server that does not run: it is only to be started", async () => {
+  for (const [user, from] of PLACES) {
+    const { mac, server } = await macWithServer({ switches: { consent: "denied" } });
+    await (await serviceFor(worldOn(mac, user, from))).demandControl(server.plist);
+    expect(await scriptsOf(mac)).toEqual([]);
+    expect(await server.isRunning()).toBe(false);
+  }
+});
+
+test("one that ends while it is looked at, or before it is asked to quit, is not started again", async () => {
+  for (const ask of ["demandControl", "requestStop"] as const) {
+    const { mac, server } = await macWithServer({ switches: { consent: "denied" } });
+    await server.start("process");
+    const world = worldOn(mac, "jane");
+    const run: typeof world.run = async (file, args, options) => {
+      if (file === "/usr/bin/osascript") await server.close();
+      return world.run(file, args, options);
+    };
+    const service = await serviceFor({ ...world, run });
+    await service[ask](server.plist);
+    expect(await scriptsOf(mac), ask).toHaveLength(1);
+    expect(await server.isRunning(), ask).toBe(false);
+  }
 });
 
 test.each(["en", "ru"] as const)("a consent that was denied is said as such (%s)", async (language) => {
@@ -206,29 +241,84 @@ test.each(["en", "ru"] as const)("a consent that was denied is said as such (%s)
   for (const [user, from] of PLACES) {
     const service = await serviceFor(worldOn(mac, user, from));
     const refused = { code: "AUTOMATION_REFUSED", application: "Plex Media Server" };
+    expect(await problemOf(service.demandControl(server.plist))).toEqual(refused);
     expect(await problemOf(service.requestStop())).toEqual(refused);
   }
   expect(await server.isRunning()).toBe(true);
 });
 
-test("a consent is asked for before anything is changed; refused or unanswered, nothing is", async () => {
+test("a consent that nobody gives or refuses in time is one that was refused", async () => {
+  const { mac, server } = await macWithServer({ switches: { consent: "asked" } });
+  await server.start("process");
+  for (const [user, from] of PLACES) {
+    const world = worldOn(mac, user, from);
+    const deadlines: number[] = [];
+    const run: typeof world.run = async (file, args, options) => {
+      if (!args.join(" ").includes("osascript") && file !== "/usr/bin/osascript")
+        return world.run(file, args, options);
+      deadlines.push(options.timeoutMs);
+      return world.run(file, args, { ...options, timeoutMs: 1_000 });
+    };
+    const service = await serviceFor({ ...world, run });
+    for (const ask of ["demandControl", "requestStop"] as const)
+      expect(await problemOf(service[ask](server.plist))).toMatchObject({ code: "AUTOMATION_REFUSED" });
+    expect(deadlines).toEqual([60_000, 30_000]);
+  }
+  expect(await server.isRunning()).toBe(true);
+});
+
+test("a consent that is given while it is waited for is one", async () => {
+  const { mac, server } = await macWithServer({ switches: { consent: "asked" } });
+  await server.start("process");
+  const asked = (await serviceFor(worldOn(mac, "jane"))).demandControl(server.plist);
+  await until(async () => (await scriptsOf(mac)).length > 0, 30_000, "NOT_ASKED");
+  await mac.setSwitches({ consent: "granted" });
+  await asked;
+});
+
+/** The world of jane, in which what is told to the server is answered so. */
+async function answering(error: string, only = "count every window") {
   const { mac, server } = await macWithServer();
   await server.start("process");
   const world = worldOn(mac, "jane");
-  for (const answer of [
-    { status: 1, timedOut: false, stderr: "0:47: execution error: Not authorized. (-1743)\n" },
-    { status: null, timedOut: true, stderr: "" },
-  ]) {
-    const run: typeof world.run = async (file, args, options) =>
-      args.join(" ").includes("count windows")
-        ? { ...answer, signal: null, stdout: "" }
-        : world.run(file, args, options);
-    const service = await serviceFor({ ...world, run });
-    expect(await problemOf(service.demandControl(server.plist))).toMatchObject({
-      code: "AUTOMATION_REFUSED",
-    });
-  }
+  const stderr = `0:47: execution error: Не вышло. (${error})\n`;
+  const run: typeof world.run = async (file, args, options) =>
+    args.join(" ").includes(only)
+      ? { status: 1, timedOut: false, stderr, signal: null, stdout: "" }
+      : world.run(file, args, options);
+  return { mac, server, service: await serviceFor({ ...world, run }) };
+}
+
+test.each([
+  ["-1743", { code: "AUTOMATION_REFUSED" }],
+  ["-1744", { code: "AUTOMATION_REFUSED" }],
+  ["-10004", { code: "STOP_FAILED", command: STOP_LINE, detail: "-10004" }],
+  ["-10810", { code: "STOP_FAILED", detail: "-10810" }],
+])("where no event may be sent (%s) nothing is begun", async (number, problem) => {
+  const { server, service } = await answering(number);
+  expect(await problemOf(service.demandControl(server.plist))).toMatchObject(problem);
 });
+
+test.each(["-2704", "-2741"])(
+  "a question that is not understood (%s) is asked in plainer words",
+  async (number) => {
+    const { mac, server, service } = await answering(number);
+    await service.demandControl(server.plist);
+    expect(await scriptsOf(mac)).toEqual([
+      'osascript -e application id "com.plexapp.plexmediaserver" is running',
+    ]);
+    expect(await server.isRunning()).toBe(true);
+  },
+);
+
+test.each(["-600", "-609"])(
+  "one that is on its way out when it is asked (%s) is waited for",
+  async (number) => {
+    const { server, service } = await answering(number, "to quit");
+    await service.requestStop();
+    expect(await server.isRunning()).toBe(true);
+  },
+);
 
 test("a server that refuses to quit keeps its number", async () => {
   const { mac, server } = await macWithServer({}, { application: { quits: "refuses" } });
@@ -294,25 +384,47 @@ test.each(["refused", "ok-but-nothing"] as const)(
   },
 );
 
-test("a launch that is refused for ever is given up, with its number", async () => {
-  const { mac, server } = await macWithServer();
-  const world = worldOn(mac, "jane");
-  let launches = 0;
-  const run: typeof world.run = async (file, args, options) => {
-    if (file !== "/usr/bin/open") return world.run(file, args, options);
-    launches += 1;
-    return { status: 1, signal: null, timedOut: false, stdout: "", stderr: "failed 12 with error -600.\n" };
-  };
-  const clock = { ...world.clock, sleep: async () => undefined };
-  const service = await serviceFor({ ...world, run, clock });
-  expect(await problemOf(service.start({ resetLimit: false }))).toEqual({
-    code: "START_FAILED",
-    command: START_LINE,
-    detail: "-600",
-  });
-  expect(launches).toBe(20);
-  expect(await server.isRunning()).toBe(false);
-});
+/** As `open` puts it since macOS 11. */
+function opened(error: string): string {
+  return `The application /Applications/Plex Media Server.app cannot be opened for an unexpected reason, error=${error}\n`;
+}
+const NOT_FOUND = `NSOSStatusErrorDomain Code=-600 "procNotFound: no eligible process with specified descriptor" UserInfo={_LSLine=388, _LSFunction=_LSAnnotateAndSendAppleEventWithOptions}`;
+const SPAWN = `RBSRequestErrorDomain Code=5 "Launch failed." UserInfo={NSLocalizedFailureReason=Launch failed., NSUnderlyingError=0x7fd11d008e40 {Error Domain=NSPOSIXErrorDomain Code=153 "Unknown error: 153" UserInfo={NSLocalizedDescription=Launchd job spawn failed}}}`;
+const NOT_ALLOWED = `NSOSStatusErrorDomain Code=-10826 "kLSNoLaunchPermissionErr: User doesn't have permission" UserInfo={_LSLine=2508, NSUnderlyingError=0x7fd11d0072f0 {Error Domain=${SPAWN}}}`;
+
+test.each([
+  ["_LSOpenURLsWithCompletionHandler() failed 12 with error -600.\n", "-600", 20],
+  [opened(`Error Domain=${NOT_FOUND}`), "-600", 20],
+  [
+    opened(`Error Domain=${NOT_FOUND.replace("}", `, NSUnderlyingError=0x1 {Error Domain=${SPAWN}}}`)}`),
+    "-600",
+    20,
+  ],
+  [opened(`Error Domain=${SPAWN}`), "RBSRequestErrorDomain=5 NSPOSIXErrorDomain=153", 1],
+  [opened(`Error Domain=${NOT_ALLOWED}`), "-10826 RBSRequestErrorDomain=5 NSPOSIXErrorDomain=153", 1],
+  ["Программа повреждена.\n", "status=1", 1],
+])(
+  "a launch that is refused for ever (%j) is given up, and its number is told",
+  async (stderr, detail, most) => {
+    const { mac, server } = await macWithServer();
+    const world = worldOn(mac, "jane");
+    let launches = 0;
+    const run: typeof world.run = async (file, args, options) => {
+      if (file !== "/usr/bin/open") return world.run(file, args, options);
+      launches += 1;
+      return { status: 1, signal: null, timedOut: false, stdout: "", stderr };
+    };
+    const clock = { ...world.clock, sleep: async () => undefined };
+    const service = await serviceFor({ ...world, run, clock });
+    expect(await problemOf(service.start({ resetLimit: false }))).toEqual({
+      code: "START_FAILED",
+      command: START_LINE,
+      detail,
+    });
+    expect(launches).toBe(most);
+    expect(await server.isRunning()).toBe(false);
+  },
+);
 
 test.each([
   ["ok", 3],

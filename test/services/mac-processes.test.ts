@@ -1,7 +1,9 @@
+import { writeFile } from "node:fs/promises";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Server } from "../../src/model/server.ts";
 import { isSupervisedOnMac, listMacProcesses, macProcessesOf } from "../../src/services/mac-processes.ts";
+import { lineAboutKeeper, lineAboutProcesses } from "../../src/services/processes.ts";
 import { type RunResult, SystemError, type World } from "../../src/world/world.ts";
 import { APPLICATION } from "../support/mac-application.ts";
 import { macWithServer, onlyServer, worldOn } from "../support/mac-bench.ts";
@@ -165,4 +167,76 @@ test.each([
   const run: World["run"] = async (file, args, options) =>
     file === "/bin/ps" ? showing([], { stdout }).run(file, args, options) : world.run(file, args, options);
   expect(await isSupervisedOnMac({ ...world, run }, found)).toBe(supervised);
+});
+
+test("a job that may start it, and one whose file cannot be read, is a supervisor; a Login Item is none", async () => {
+  const { mac, server } = await macWithServer({}, { startedBy: "login-item" });
+  await server.start("process");
+  const world = worldOn(mac, "jane");
+  const found = await onlyServer(world);
+  const path = `${server.user.home}/Library/LaunchAgents/timer.plist`;
+  const job = (more: string) =>
+    `<?xml version="1.0"?><plist version="1.0"><dict><key>Label</key><string>timer</string><key>ProgramArguments</key><array><string>/usr/bin/open</string><string>-a</string><string>Plex Media Server</string></array>${more}</dict></plist>`;
+  for (const [more, supervised] of [
+    ["<key>KeepAlive</key><dict><key>SuccessfulExit</key><true/></dict>", true],
+    ["<key>StartInterval</key><integer>60</integer>", true],
+    ["<key>RunAtLoad</key><true/>", false],
+  ] as const) {
+    await writeFile(mac.real(path), job(more));
+    await mac.run("jane", "launchctl", ["bootout", "gui/501/timer"]);
+    await mac.run("jane", "launchctl", ["bootstrap", "gui/501", path]);
+    expect(await isSupervisedOnMac(world, found), more).toBe(supervised);
+  }
+  await mac.setSwitches({ closed: [path] });
+  expect(await isSupervisedOnMac(world, found)).toBe(true);
+  await mac.setSwitches({ closed: [`${server.user.home}/Library/LaunchAgents`] });
+  expect(await isSupervisedOnMac(worldOn(mac, "root"), found)).toBe(true);
+});
+
+test("what still runs is shown by a line that works on a Mac", async () => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  const [pid = 0] = await server.processes();
+  const world = worldOn(mac, "jane");
+  const [tool = "", ...words] = lineAboutProcesses(world, [1, pid]).split(" ");
+  expect([tool, ...words].join(" ")).toBe(`ps -o pid,ppid,lstart,command -p 1,${pid}`);
+  const shown = await mac.run("jane", tool, words);
+  expect(shown.status).toBe(0);
+  for (const path of ["/sbin/launchd", "Plex Media Server.app"]) expect(shown.stdout).toContain(path);
+  expect(lineAboutProcesses(world, [])).toBe("ps -axo pid,ppid,lstart,command | grep -i plex");
+});
+
+test("what keeps it is shown by lines that work on a Mac", async () => {
+  const { mac, server } = await macWithServer({}, { startedBy: "keep-alive-agent" });
+  await server.start("process");
+  const [pid = 0] = await server.processes();
+  for (const user of ["jane", "root"]) {
+    const world = worldOn(mac, user);
+    const [first = "", second = ""] = (await lineAboutKeeper(world, await onlyServer(world), pid)).split(
+      "; ",
+    );
+    expect(first).toBe(lineAboutProcesses(world, [pid]));
+    expect(second).toBe("launchctl print gui/501/com.example.start-plex");
+    const [tool = "", ...words] = second.split(" ");
+    expect((await mac.run(user, tool, words)).stdout).toContain(server.agent);
+  }
+});
+
+test("what keeps it and is nowhere to be found is looked for among all that launchd has", async () => {
+  const { mac, server } = await macWithServer({}, { startedBy: "unknown" });
+  await server.start("process");
+  const [pid = 0] = await server.processes();
+  const world = worldOn(mac, "jane");
+  const line = await lineAboutKeeper(world, await onlyServer(world), pid);
+  expect(line).toBe(
+    `${lineAboutProcesses(world, [pid])}; launchctl print gui/501 | grep -i -e plex -e ${pid}`,
+  );
+  const listed = await mac.run("jane", "launchctl", ["print", "gui/501"]);
+  expect(listed.stdout.split("\n").filter((each) => each.includes(String(pid)))).toHaveLength(1);
+});
+
+test("other systems have lines of their own", async () => {
+  const linux = { ...worldOn((await macWithServer()).mac, "jane"), platform: "linux" } as const;
+  expect(lineAboutProcesses(linux, [7, 8])).toBe("ps -fp 7,8");
+  expect(await lineAboutKeeper(linux, SERVER, 7)).toBe("systemctl status 7");
 });

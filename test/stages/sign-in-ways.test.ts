@@ -162,3 +162,43 @@ test("a server on another port is reached there", async () => {
 test("a name that a shell would read otherwise is quoted", async () => {
   expect(await tunnel({ SUDO_USER: "a;b" })).toBe("ssh -L 8888:127.0.0.1:32400 'a;b@den'");
 });
+
+/** The ways of a Linux server in a virtual machine of a Mac, or of Windows, by what `scutil` answers. */
+async function waysElsewhere(platform: World["platform"], answer: World["run"], env: World["env"] = {}) {
+  const files = { read: async () => expect.unreachable("looked for /proc") } as unknown as World["files"];
+  const user = { uid: 501, gid: 20, name: "jane", home: "/Users/jane" };
+  const world = { env, user, files, http: SILENT, platform, run: answer };
+  return (await signInWays(world, SERVER, "plex-reclaim claim")).slice(1);
+}
+
+function said(stdout: string, status = 0): World["run"] {
+  return async (file, args) => {
+    expect([file, ...args]).toEqual(["/usr/sbin/scutil", "--get", "LocalHostName"]);
+    return { status, signal: null, timedOut: false, stdout, stderr: "" };
+  };
+}
+
+test("a Mac is reached by the name that others find it by", async () => {
+  expect(await waysElsewhere("darwin", said("Janes-Mac\n"))).toEqual([
+    { way: "local-browser", url: "http://127.0.0.1:32400/web" },
+    {
+      way: "ssh-tunnel",
+      line: "ssh -L 8888:127.0.0.1:32400 jane@Janes-Mac.local",
+      url: "http://localhost:8888/web",
+    },
+  ]);
+  const SSH_CONNECTION = "198.51.100.7 50022 192.0.2.10 22";
+  expect(await waysElsewhere("darwin", said(""), { SSH_CONNECTION })).toContainEqual(
+    expect.objectContaining({ line: "ssh -L 8888:127.0.0.1:32400 jane@192.0.2.10" }),
+  );
+});
+
+test("a Mac without a name, and Windows, are not offered a tunnel that leads nowhere", async () => {
+  const absent: World["run"] = async (file) => {
+    throw new SystemError("ENOENT", "spawn", file);
+  };
+  const browser = [{ way: "local-browser", url: "http://127.0.0.1:32400/web" }];
+  for (const answer of [said("\n"), said("Janes-Mac\n", 1), absent])
+    expect(await waysElsewhere("darwin", answer)).toEqual(browser);
+  expect(await waysElsewhere("win32", absent)).toEqual(browser);
+});
