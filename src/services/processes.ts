@@ -34,7 +34,7 @@ export async function isSupervised(world: ProcessWorld, server: Server): Promise
 /** A line that shows these processes of a server; none: it is not known which ones there are. */
 export function lineAboutProcesses({ windows, platform }: ProcessWorld, pids: readonly number[]): string {
   if (windows !== undefined) return "tasklist /v";
-  if (platform !== "darwin") return `ps -fp ${pids.join(",")}`;
+  if (platform !== "darwin") return pids.length === 0 ? "ps -ef" : `ps -fp ${pids.join(",")}`;
   const columns = "pid,ppid,lstart,command";
   return pids.length === 0 ? `ps -axo ${columns} | grep -i plex` : `ps -o ${columns} -p ${pids.join(",")}`;
 }

@@ -59,11 +59,21 @@ function tooLate(context: PathContext, target: Target, seen: Seen, deadlineMs: n
     return new ProblemError({ code: "STILL_ANSWERING", url: seen.answering });
   }
   if (typeof seen === "object" && target.service.stopLine !== null && managerOf(target) === null) {
-    const pids = seen.processes.map(({ pid }) => pid);
-    const line = lineAboutProcesses(context.world, pids);
-    return new ProblemError({ code: "STILL_RUNNING", pids: pids.join(" "), line });
+    return stillRunning(
+      context,
+      seen.processes.map(({ pid }) => pid),
+    );
   }
   return new ProblemError({ code: "STOP_TIMEOUT", seconds: Math.round(deadlineMs / 1000), killed: "no" });
+}
+
+/** None: it is not known which ones. */
+function stillRunning({ world }: PathContext, pids: readonly number[]): ProblemError {
+  return new ProblemError({
+    code: "STILL_RUNNING",
+    pids: pids.join(" "),
+    line: lineAboutProcesses(world, pids),
+  });
 }
 
 /**
@@ -125,12 +135,24 @@ async function watchForRestart(context: PathContext, target: Target): Promise<vo
   }
 }
 
-/** Throws `RESTARTED_BY_ITSELF` when a process of this server is there again. */
+/**
+ * Throws `RESTARTED_BY_ITSELF` when a process of this server is there again, and `STILL_RUNNING` where that cannot be
+ * seen, looked at a few times: settings are written only when it is known that nobody else does.
+ */
 export async function demandStopped(context: PathContext, target: Target): Promise<void> {
-  const processes = await processesOf(context.world, target.server);
-  const [first] = processes === "unknown" ? [] : processes;
-  if (first !== undefined) throw await restarted(context, target, first);
+  for (let looks = 1; ; looks += 1) {
+    const processes = await processesOf(context.world, target.server);
+    if (processes !== "unknown") {
+      const [first] = processes;
+      if (first === undefined) return;
+      throw await restarted(context, target, first);
+    }
+    if (looks === LOOKS) throw stillRunning(context, []);
+    await context.world.clock.sleep(WAITS.pollMs);
+  }
 }
+
+const LOOKS = 3;
 
 /**
  * For a stop that was asked for and not seen through: waits until it is, so that the server can be started again. A
