@@ -14,7 +14,10 @@ export interface WineTerminal {
   interrupt(): Promise<void>;
   /** Waits for the program's end; the status as in `WineMachine.run`. */
   ended(timeoutMs?: number): Promise<{ readonly status: number | null; readonly screen: string }>;
-  /** Closes the window, which ends the program without a word to it: Wine has no `CTRL_CLOSE_EVENT` for that. */
+  /**
+   * Closes the window, which ends the program without a word to it: Wine has no `CTRL_CLOSE_EVENT` for that. The program
+   * is gone when it answers.
+   */
   close(): Promise<void>;
 }
 
@@ -70,11 +73,17 @@ export async function openTerminal(parts: TerminalParts): Promise<WineTerminal> 
         const ended = await end();
         return ended === null ? null : { ...ended, screen: await screen() };
       }),
-    close: async () => void (await tmux("kill-server")),
+    close: async () => {
+      const pid = (await tmux("display-message", "-p", "#{pane_pid}")).trim();
+      await tmux("kill-server");
+      const { status } = await inside(["sh", "-c", GONE, "sh", pid]);
+      if (status !== 0) throw new Error(`it goes on: ${name}`);
+    },
   };
 }
 
 const DEADLINE_MS = 30_000;
+const GONE = 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done';
 const END = "#{pane_dead},#{pane_dead_status},#{pane_dead_signal}";
 
 async function until<T>(

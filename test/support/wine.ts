@@ -47,7 +47,7 @@ export interface WineProcess {
   stderr(): string;
   /** Waits until its standard output matches. @throws Error with its output when it never does */
   prints(what: RegExp | string, timeoutMs?: number): Promise<string>;
-  /** As power taken from this one process: it gets no word of it. What it started goes on. */
+  /** As power taken from this one process: it gets no word of it, and is gone at its `exit`. What it started goes on. */
   kill(): void;
 }
 
@@ -303,7 +303,11 @@ function start(entered: ReturnType<Launched["enter"]>, file: string, options: Ru
     stdio: [stdin, stdout.fd, stderr.fd],
   });
   closeSync(stdin);
-  const kill = () => void child.kill("SIGKILL");
+  const kill = () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    // `nsenter` waits for the program: when that is killed alone, it is gone by the time the exit is told.
+    if (!killChildOf(child)) child.kill("SIGKILL");
+  };
   const late = setTimeout(kill, options.timeoutMs ?? RUN_MS);
   options.signal?.addEventListener("abort", kill);
   if (options.signal?.aborted === true) kill();
@@ -320,6 +324,16 @@ function start(entered: ReturnType<Launched["enter"]>, file: string, options: Ru
     stderr: () => stderr.read(),
     kill,
   };
+}
+
+/** False: it has none yet, or none any more. */
+function killChildOf({ pid }: ChildProcess): boolean {
+  try {
+    const child = Number.parseInt(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8"), 10);
+    return child > 0 && process.kill(child, "SIGKILL");
+  } catch {
+    return false;
+  }
 }
 
 function ending(child: ChildProcess): Promise<number | null> {
