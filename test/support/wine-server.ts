@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, win32 } from "node:path";
 import { fileURLToPath } from "node:url";
 import { layOutDataFolder, type Owner, usedPreferences } from "../../src/standins/data-folder.ts";
@@ -51,6 +51,8 @@ export interface ServerInMachine {
 
 /** What the windowed program and its service do; changed at any time by `setHost`. */
 export interface HostBehaviour {
+  /** False: its process is there and comes no further, until this is changed. It has no window yet. */
+  readonly starts?: boolean;
   /** False: a dialog is open, and WM_CLOSE has no effect. */
   readonly closes?: boolean;
   /** Ends at once with that code. */
@@ -134,7 +136,7 @@ export class WineServer {
     this.sid = parts.sid;
     this.key = `HKEY_USERS\\${parts.sid}\\${KEY}`;
     this.installFolder = options.installFolder ?? INSTALL_FOLDER;
-    this.executable = win32.join(this.installFolder, EXECUTABLE);
+    this.executable = win32.join(this.installFolder, SERVER_EXECUTABLE);
     const parent = options.movedTo ?? options.hive?.localAppData ?? LOCAL_APP_DATA;
     this.dataFolder = win32.join(parent, "Plex Media Server");
     this.#machine = machine;
@@ -152,7 +154,7 @@ export class WineServer {
     const standIns = await windowsStandIns();
     const folder = machine.hostPath(this.installFolder);
     for (const made of [folder, machine.hostPath(this.#work)]) await mkdir(made, { recursive: true });
-    await copyFile(standIns.server, join(folder, EXECUTABLE));
+    await copyFile(standIns.server, join(folder, SERVER_EXECUTABLE));
     await copyFile(standIns.service, join(folder, SERVICE_EXECUTABLE));
     await this.configure({});
     await this.setHost({});
@@ -183,7 +185,7 @@ export class WineServer {
 
   /** What stand-in.ini means: see the sources that read it. */
   async #writeOptions(ofService: readonly string[] = []): Promise<void> {
-    const { closes = true, diesAtStart = 0, serviceStops = "politely" } = this.#host;
+    const { starts = true, closes = true, diesAtStart = 0, serviceStops = "politely" } = this.#host;
     const { serviceStopMs = 60_000, serviceRestartMs = 200 } = this.#host;
     const { hive } = this.#options;
     const lines = [
@@ -192,6 +194,7 @@ export class WineServer {
       `script=${this.#machine.windowsPath(SCRIPT)}`,
       `work=${this.#work}`,
       ...(hive === undefined ? [] : [`hive=${hive.sid}`, `localAppData=${hive.localAppData}`]),
+      `starts=${Number(starts)}`,
       `closes=${Number(closes)}`,
       `diesAtStart=${diesAtStart}`,
       `[${this.#service ?? "no service"}]`,
@@ -202,7 +205,9 @@ export class WineServer {
       ...ofService,
     ];
     const path = join(this.#machine.hostPath(this.installFolder), "stand-in.ini");
-    await writeFile(path, Buffer.from(`\uFEFF${lines.join("\r\n")}\r\n`, "utf16le"));
+    // Whoever reads it meanwhile reads it whole.
+    await writeFile(`${path}.new`, Buffer.from(`\uFEFF${lines.join("\r\n")}\r\n`, "utf16le"));
+    await rename(`${path}.new`, path);
   }
 
   /**
@@ -228,7 +233,7 @@ export class WineServer {
   async processes(): Promise<number[]> {
     const path = join(this.#machine.hostPath(this.#work), "host.pid");
     const own = existsSync(path) ? Number(await readFile(path, "utf8")) : 0;
-    return (await this.#tools.processesCalled(EXECUTABLE)).filter((pid) => pid === own);
+    return (await this.#tools.processesCalled(SERVER_EXECUTABLE)).filter((pid) => pid === own);
   }
 
   async isRunning(): Promise<boolean> {
@@ -348,7 +353,7 @@ export class WineServer {
 
 const JANE: Owner = { username: "jane", email: "jane@example.com" };
 const KEY = String.raw`Software\Plex, Inc.\Plex Media Server`;
-const EXECUTABLE = "Plex Media Server.exe";
+export const SERVER_EXECUTABLE = "Plex Media Server.exe";
 const SERVICE_EXECUTABLE = "plex-service.exe";
 const INSTALL_FOLDER = String.raw`C:\Program Files\Plex\Plex Media Server`;
 /** Of Wine's one account, as the machine makes it. */

@@ -131,6 +131,17 @@ describe.skipIf(missing !== null)(`the stand-in server of Windows ${missing ?? "
       expect(await plex.values(), "a killed one writes nothing").toEqual(before);
     });
 
+    it("can be held at its start, without a window, until it is let go", async () => {
+      const plex = await installed({ host: { starts: false } });
+      await plex.start("process");
+      await plex.askToClose();
+      expect(await plex.isRunning(), "it has no window").toBe(true);
+      expect(await plex.answers()).toBe(false);
+      await plex.setHost({ starts: true });
+      await until(() => plex.answers(), 60_000, "NO_ANSWER");
+      await plex.close();
+    });
+
     it("can end at its start, never answer, and live elsewhere", async () => {
       const movedTo = "C:\\Elsewhere\\Фото";
       const plex = await installed({ movedTo, host: { diesAtStart: 7 } });

@@ -9,6 +9,7 @@
  *   work          its private folder (settings, behaviour in `standin.json`, output, `host.pid`)
  *   hive          a SID: the settings are below HKEY_USERS\SID; none: below HKEY_CURRENT_USER
  *   localAppData  instead of this account's own
+ *   starts        0: is there and comes no further, until it is something else
  *   closes        0: a dialog is open, WM_CLOSE has no effect
  *   diesAtStart   an exit code: ends at once with it
  *   closeMs       how long the child may take to end; default 60 s
@@ -22,6 +23,7 @@
 
 #define KEY L"Software\\Plex, Inc.\\Plex Media Server"
 #define LONG_PATH 4096
+#define LOOK_EVERY_MS 20
 
 static struct preferences at_start, at_end;
 static WCHAR options_file[LONG_PATH], work[LONG_PATH], settings[LONG_PATH], data_folder[LONG_PATH];
@@ -161,6 +163,7 @@ int WINAPI wWinMain(HINSTANCE instance, HINSTANCE none, LPWSTR line, int show) {
   if (code != 0) return code;
   if (!is_first()) return 1;
   leave_pid();
+  while (GetPrivateProfileIntW(L"server", L"starts", 1, options_file) == 0) Sleep(LOOK_EVERY_MS);
   if (!write_xml(settings, &at_start)) return 5;
   HANDLE child = start_child();
   if (!open_window(instance)) return 6;
