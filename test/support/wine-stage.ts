@@ -35,6 +35,8 @@ export interface WineCall {
   readonly stdin?: string;
   /** Its own waits and deadlines pass so many times as fast. */
   readonly haste?: number;
+  /** When it has printed this to its standard output it is gone, as if killed, and does nothing more. */
+  readonly diesAt?: string;
 }
 
 /** Where somebody types, nothing stands on the standard input. */
@@ -266,7 +268,7 @@ export class WineStage {
   /** Ends all of it and takes it away. */
   async clear(): Promise<void> {
     for (const terminal of this.#terminals) await terminal.close().catch(() => undefined);
-    for (const performance of this.#performances) performance.kill();
+    for (const performance of this.#performances) await performance.kill().catch(() => undefined);
     for (const server of [...this.#more, this.server]) await server.remove();
     await rm(this.machine.hostPath(this.folder), { recursive: true, force: true, maxRetries: 5 });
   }
@@ -285,7 +287,11 @@ export class WineStage {
 
   #env(options: WineCall): Record<string, string> {
     const env: Record<string, string> = this.twins;
-    if (options.haste !== undefined) env["NODE_OPTIONS"] = `--import=${hastyClock(options.haste)}`;
+    const loaded = [
+      ...(options.haste === undefined ? [] : [hastyClock(options.haste)]),
+      ...(options.diesAt === undefined ? [] : [deathAt(options.diesAt)]),
+    ];
+    if (loaded.length > 0) env["NODE_OPTIONS"] = loaded.map((url) => `--import=${url}`).join(" ");
     for (const [name, value] of Object.entries(options.env ?? {})) {
       if (value === null) delete env[name];
       else env[name] = value;
@@ -304,16 +310,17 @@ export class WinePerformance {
 
   /** Waits until the program has printed that a step begins or ends (`--json`). */
   async reached(step: string, phase: "begin" | "end" = "begin"): Promise<void> {
-    await this.printed(`"type":"step","step":"${step}","phase":"${phase}"`);
+    await this.printed(stepLine(step, phase));
   }
 
   async printed(text: string): Promise<void> {
     await this.#process.prints(text);
   }
 
-  /** As power taken from this one process. */
-  kill(): void {
+  /** As power taken from this one process; answers when it is gone, with what it had printed. */
+  async kill(): Promise<Ended> {
     this.#process.kill();
+    return await this.end();
   }
 
   async end(): Promise<Ended> {
@@ -354,12 +361,30 @@ export async function playInWine(
   }
 }
 
+/** What the program prints of a step with `--json`. */
+export function stepLine(step: string, phase: "begin" | "end"): string {
+  return `"type":"step","step":"${step}","phase":"${phase}"`;
+}
+
 export const FOUR = ["PlexOnlineToken", "PlexOnlineUsername", "PlexOnlineMail", "PlexOnlineHome"];
 
 const DEADLINE_MS = 90_000;
 /** A run that was killed may leave one of them unfinished, under a name with a dot. */
 const MAY_HOLD_SECRETS =
   /^(?:backups\/[^/]+\/(?:settings\.reg|\.settings\.reg\.new)|parked\/(?:[^/.]+\.json|\.[^/.]+\.json\.new))$/;
+
+/** A module, to be loaded before the program, that ends the process after a text was printed. */
+function deathAt(text: string): string {
+  const source = [
+    "const write = process.stdout.write.bind(process.stdout);",
+    "process.stdout.write = (chunk, ...more) => {",
+    "  const done = write(chunk, ...more);",
+    `  if (Buffer.from(chunk).includes(${JSON.stringify(text)})) process.kill(process.pid, "SIGKILL");`,
+    "  return done;",
+    "};",
+  ];
+  return `data:text/javascript;base64,${Buffer.from(source.join("\n")).toString("base64")}`;
+}
 
 /** The registry's own order says nothing. */
 function sorted(values: RegValues): RegValues {
