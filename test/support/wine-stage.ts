@@ -18,7 +18,7 @@ import {
   type WineProcess,
 } from "./wine.ts";
 import { whyNoWine } from "./wine-launch.ts";
-import { installServer, type ServerInMachine, type WineServer } from "./wine-server.ts";
+import { installServer, SERVER_EXECUTABLE, type ServerInMachine, type WineServer } from "./wine-server.ts";
 import type { WineTerminal } from "./wine-terminal.ts";
 import { WineTools } from "./wine-tools.ts";
 
@@ -64,6 +64,7 @@ export async function onWineStage(
 ): Promise<void> {
   const plexTv = await startPlexTv();
   let stage: WineStage | null = null;
+  let played = false;
   try {
     const { running = true, ...server } = options;
     const behaviour = { startMs: 50, stopMs: 50, ...server.behaviour };
@@ -75,8 +76,12 @@ export async function onWineStage(
     if (running) await stage.server.start();
     await play(stage);
     stage.demandNothingLeaked();
+    played = true;
   } finally {
-    await stage?.clear();
+    // What is amiss afterwards must not hide what was amiss before.
+    await stage?.clear().catch((error: unknown) => {
+      if (played) throw error;
+    });
     await plexTv.close();
   }
 }
@@ -270,7 +275,23 @@ export class WineStage {
     for (const terminal of this.#terminals) await terminal.close().catch(() => undefined);
     for (const performance of this.#performances) await performance.kill().catch(() => undefined);
     for (const server of [...this.#more, this.server]) await server.remove();
+    await this.#endStrays();
     await rm(this.machine.hostPath(this.folder), { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /**
+   * A process of a server that `remove` knows nothing of (the pid it left is another's) would be taken for one of the
+   * next scenario's server.
+   *
+   * @throws Error when there was one that did not end by itself, as a second one of an account does
+   */
+  async #endStrays(): Promise<void> {
+    const strays = () => this.tools.processesCalled(SERVER_EXECUTABLE);
+    try {
+      await eventually(async () => (await strays()).length === 0, "the end of every server");
+    } finally {
+      for (const pid of await strays()) await this.machine.run("taskkill.exe", ["/f", "/pid", String(pid)]);
+    }
   }
 
   #hostState(...names: readonly string[]): string {
