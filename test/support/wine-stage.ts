@@ -33,7 +33,7 @@ export interface WineCall {
   readonly env?: Readonly<Record<string, string | null>>;
   /** What stands on its standard input; nothing, and the end of it, by default. */
   readonly stdin?: string;
-  /** Its own waits and deadlines pass so many times as fast. */
+  /** Its own waits and deadlines pass so many times as fast; below 1, more slowly. */
   readonly haste?: number;
   /** When it has printed this to its standard output it is gone, as if killed, and does nothing more. */
   readonly diesAt?: string;
