@@ -71,7 +71,6 @@ function canonical(value: PlistValue): PlistValue {
     case "real":
       return { kind: "real", bits: value.bits, width: value.width };
     case "date":
-      return { kind: "date", seconds: value.seconds };
     case "string":
     case "boolean":
     case "data":

@@ -6,7 +6,7 @@ import { inPrivateFolder } from "./defaults-folder.ts";
 
 /** A preferences domain of an account, through `/usr/bin/defaults` as that account. */
 export interface DefaultsDomain {
-  readonly world: Pick<World, "run" | "user" | "files">;
+  readonly world: Pick<World, "run" | "user" | "files" | "processes">;
   readonly user: Pick<MacUser, "name" | "uid">;
   readonly name: string;
   /** For problems. */
@@ -16,14 +16,14 @@ export interface DefaultsDomain {
 /**
  * What the preference daemon says of a domain; null where the tool refused to export it (exit status other than 0), as
  * it may for one that is not there. `export` goes to a file: to standard output it writes XML, which has no fractions of
- * a second (help of `defaults`, macOS 26.6).
+ * a second (help of `defaults`, macOS 26.6). `sweeps`: what killed processes of ours exported before goes as well.
  *
  * Throws `SystemError` (`EPERM`: another account's; `ETIMEDOUT`, `EXIT_n`), and `SETTINGS_MALFORMED`,
  * `SETTINGS_UNSAFE` for what is exported.
  */
-export async function exportDomain(domain: DefaultsDomain): Promise<DomainContent | null> {
+export async function exportDomain(domain: DefaultsDomain, sweeps: boolean): Promise<DomainContent | null> {
   const { world, user, path } = domain;
-  return inPrivateFolder(world, user, path, async (folder) => {
+  return inPrivateFolder(world, { user, path, sweeps }, async (folder) => {
     const result = await defaults(domain, ["export", domain.name, folder.pathOf(EXPORTED)]);
     demandEnd(result, "defaults export", path);
     return result.status === 0 ? contentOf(await folder.read(EXPORTED), path) : null;

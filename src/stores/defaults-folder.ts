@@ -1,6 +1,8 @@
+import { posix } from "node:path";
 import { type MacUser, runAs } from "../services/mac-user.ts";
 import { type Folder, SystemError, type World } from "../world/world.ts";
 import { failureOf } from "./defaults-failure.ts";
+import { folderPrefixOf, removeFolder, removeLeftovers } from "./defaults-leftovers.ts";
 import { LeftoverError } from "./replacement-errors.ts";
 import { closeQuietly, openTarget, TARGET_CAP_BYTES, unsafe } from "./target-file.ts";
 
@@ -14,16 +16,23 @@ export interface PrivateFolder {
   read(name: string): Promise<Uint8Array>;
 }
 
+export interface PrivateFolderOptions {
+  readonly user: Pick<MacUser, "name" | "uid">;
+  /** For problems. */
+  readonly path: string;
+  /** Whether what killed processes of ours have left beside it goes as well. */
+  readonly sweeps: boolean;
+}
+
 /**
  * Does the work with such a folder, made and removed by the account itself (`mktemp -d`, `rm -rf`): root would make or
- * remove something by a name that the account can lead elsewhere. `path` goes into problems.
+ * remove something by a name that the account can lead elsewhere.
  *
  * Throws what the work throws; `SystemError` for a folder that cannot be made or removed, `LeftoverError` for both.
  */
 export async function inPrivateFolder<T>(
-  world: Pick<World, "run" | "user" | "files">,
-  user: Pick<MacUser, "name" | "uid">,
-  path: string,
+  world: PrivateFolderWorld,
+  { user, path, sweeps }: PrivateFolderOptions,
   work: (folder: PrivateFolder) => Promise<T>,
 ): Promise<T> {
   const made = await makeFolder(world, user);
@@ -42,15 +51,13 @@ export async function inPrivateFolder<T>(
   if ("error" in ended)
     throw "error" in removed ? new LeftoverError(ended.error, removed.error) : ended.error;
   if ("error" in removed) throw removed.error;
+  if (sweeps) await removeLeftovers(world, user, posix.dirname(made));
   return ended.value;
 }
 
-const PREFIX = "plex-reclaim";
-const TIMEOUT_MS = 10_000;
-const REMOVE_ATTEMPTS = 2;
+export type PrivateFolderWorld = Pick<World, "run" | "user" | "files" | "processes">;
 
-/** What `mktemp` prints: one absolute path, made of our prefix and what nobody can guess. */
-const MADE = new RegExp(`^(/[^\\0\\n]*/${PREFIX}\\.[A-Za-z0-9]+)\\n$`);
+const TIMEOUT_MS = 10_000;
 
 type Attempt<T> = { readonly value: T } | { readonly error: unknown };
 
@@ -62,31 +69,18 @@ async function attempt<T>(work: () => Promise<T>): Promise<Attempt<T>> {
   }
 }
 
-/** With `-t` it is made in the account's own folder for such things (manual of mktemp of macOS). */
-async function makeFolder(
-  world: Pick<World, "run" | "user">,
-  user: Pick<MacUser, "name" | "uid">,
-): Promise<string> {
-  const result = await runAs(world, user, "/usr/bin/mktemp", ["-d", "-t", PREFIX], { timeoutMs: TIMEOUT_MS });
-  const failure = failureOf(result, "mktemp", PREFIX);
+/**
+ * With `-t` it is made in the account's own folder for such things (manual of mktemp of macOS). What is printed: one
+ * absolute path, made of our prefix and what nobody can guess.
+ */
+async function makeFolder(world: PrivateFolderWorld, user: Pick<MacUser, "name" | "uid">): Promise<string> {
+  const prefix = folderPrefixOf(world.processes.ownPid);
+  const result = await runAs(world, user, "/usr/bin/mktemp", ["-d", "-t", prefix], { timeoutMs: TIMEOUT_MS });
+  const failure = failureOf(result, "mktemp", prefix);
   if (failure !== null) throw failure;
-  const made = MADE.exec(result.stdout)?.[1];
-  if (made === undefined) throw new SystemError("EINVAL", "mktemp", PREFIX);
+  const [, made] = new RegExp(`^(/[^\\0\\n]*/${prefix}\\.[A-Za-z0-9]+)\\n$`).exec(result.stdout) ?? [];
+  if (made === undefined) throw new SystemError("EINVAL", "mktemp", prefix);
   return made;
-}
-
-async function removeFolder(
-  world: Pick<World, "run" | "user">,
-  user: Pick<MacUser, "name" | "uid">,
-  made: string,
-): Promise<void> {
-  for (let left = REMOVE_ATTEMPTS; ; left -= 1) {
-    const options = { timeoutMs: TIMEOUT_MS };
-    const ended = await attempt(() => runAs(world, user, "/bin/rm", ["-rf", "--", made], options));
-    const failure = "error" in ended ? ended.error : failureOf(ended.value, "rm", made);
-    if (failure === null) return;
-    if (left === 1) throw failure;
-  }
 }
 
 /** What root reads must be the account's own, wherever its name leads by then. */

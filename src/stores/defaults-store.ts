@@ -17,7 +17,7 @@ import {
 import { differingKeys, editPlist, parsePlistSettings } from "./plist-settings.ts";
 import { imageOf } from "./preferences-file.ts";
 import { malformed } from "./refusals.ts";
-import { asNotReadable, asWriteFailed, ReadBackError } from "./replacement-errors.ts";
+import { asNotReadable, ReadBackError } from "./replacement-errors.ts";
 import type { Image, OriginalFile, SettingsStore, StoredImage, WritePart } from "./store.ts";
 import { changedMeanwhile, closeQuietly, openTarget, TARGET_CAP_BYTES } from "./target-file.ts";
 
@@ -29,8 +29,8 @@ import { changedMeanwhile, closeQuietly, openTarget, TARGET_CAP_BYTES } from "./
  *
  * A domain without keys counts as none: nothing tells the two apart. Nothing is held open, and nothing is left behind.
  * Besides what `SettingsStore` says, calls that look at the domain throw `SYSTEM_CALL_FAILED` for a tool that fails,
- * `SETTINGS_UNSAFE` for an exported file that is not the account's own, and `SETTINGS_NOT_WRITABLE` (`denied`) where
- * privacy protection closes the settings to us, to root too.
+ * `SETTINGS_UNSAFE` for an exported file that is not the account's own, and `PRIVACY_PROTECTED` (see `#asClosed`).
+ * `write` throws `DOMAIN_WRITE_FAILED` for whatever went wrong after it had found what it expected.
  *
  * Throws `INTERNAL` for a server whose account is not known, or is none of a Mac.
  */
@@ -47,10 +47,10 @@ export async function openDefaultsStore(
   return new DefaultsStore(domain, options.readOnly);
 }
 
-export type DefaultsWorld = Pick<World, "run" | "user" | "files">;
+export type DefaultsWorld = Pick<World, "run" | "user" | "files" | "processes">;
 
 export interface DefaultsStoreOptions {
-  /** `write` throws `INTERNAL`, and does nothing. */
+  /** `write` throws `INTERNAL`, and does nothing; what killed processes of ours left behind stays as well. */
   readonly readOnly: boolean;
 }
 
@@ -65,6 +65,7 @@ class DefaultsStore implements SettingsStore {
   readonly lockName: string;
   readonly #domain: DefaultsDomain;
   readonly #readOnly: boolean;
+  #sweeps: boolean;
 
   constructor(domain: DefaultsDomain, readOnly: boolean) {
     this.location = domain.path;
@@ -72,6 +73,7 @@ class DefaultsStore implements SettingsStore {
     this.lockName = `settings-${hash.slice(0, 32)}`;
     this.#domain = domain;
     this.#readOnly = readOnly;
+    this.#sweeps = !readOnly;
   }
 
   async readImage(): Promise<StoredImage | null> {
@@ -90,7 +92,10 @@ class DefaultsStore implements SettingsStore {
     return this.#imageOf(contentOf(edited, this.location));
   }
 
-  /** Proves what can be proven without a write: that the tool works as that account, and nothing is closed to us. */
+  /**
+   * Proves what can be proven without a write: that the tool works as that account, and that nothing is closed to us. A
+   * file that is closed although the daemon tells what is in it is refused here, before anything is spent, and nowhere else.
+   */
   async proveWritable(): Promise<void> {
     await this.#standing();
     await this.#readable(() => this.#fileBytes());
@@ -168,7 +173,8 @@ class DefaultsStore implements SettingsStore {
   /** The domain by now; null: it is not there, or has no keys. */
   #standing(): Promise<DomainContent | null> {
     return this.#readable(async () => {
-      const content = await exportDomain(this.#domain);
+      const content = await exportDomain(this.#domain, this.#sweeps);
+      this.#sweeps = false;
       if (content !== null && content.size > 0) return content;
       await this.#demandAbsent(content === null);
       return null;
@@ -231,13 +237,14 @@ class DefaultsStore implements SettingsStore {
     }
   }
 
-  /** Whom the modes let in, and who is refused all the same, is kept out by privacy protection. */
+  /**
+   * Modes and access lists say `EACCES`; with `EPERM` somebody is kept out, root too, by privacy protection or by the
+   * sandbox of the program that started us (developer.apple.com/forums/thread/678819). Neither is known to close this
+   * folder to a terminal; what it closes are the containers and folders of documents.
+   */
   #asClosed(error: unknown): unknown {
-    const { world, user } = this.#domain;
-    const mayLook = world.user.uid === 0 || world.user.uid === user.uid;
-    if (!(error instanceof SystemError) || error.code !== "EPERM" || !mayLook) return error;
-    const path = this.location;
-    return new ProblemError({ code: "SETTINGS_NOT_WRITABLE", path, reason: "denied" }, { cause: error });
+    if (!(error instanceof SystemError) || error.code !== "EPERM") return error;
+    return new ProblemError({ code: "PRIVACY_PROTECTED", path: this.location }, { cause: error });
   }
 
   async #readable<T>(read: () => Promise<T>): Promise<T> {
@@ -260,9 +267,17 @@ class DefaultsStore implements SettingsStore {
   }
 
   #asWriteFailed(error: unknown): unknown {
-    if (!(error instanceof ProblemError)) return asWriteFailed(error, this.location);
-    const { problem } = error;
-    const reason = problem.code === "SYSTEM_CALL_FAILED" ? problem.reason : problem.code;
-    return new ProblemError({ code: "WRITE_FAILED", path: this.location, reason }, { cause: error });
+    const reason = reasonOf(error);
+    if (reason === null) return error;
+    return new ProblemError({ code: "DOMAIN_WRITE_FAILED", path: this.location, reason }, { cause: error });
   }
+}
+
+/** A machine word; null for a bug, which stays what it is. */
+function reasonOf(error: unknown): string | null {
+  if (error instanceof ReadBackError) return "READ_BACK";
+  if (error instanceof SystemError) return error.code;
+  if (!(error instanceof ProblemError)) return null;
+  const { problem } = error;
+  return problem.code === "SYSTEM_CALL_FAILED" ? problem.reason : problem.code;
 }

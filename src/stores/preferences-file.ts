@@ -32,7 +32,8 @@ import {
  * reached by a name that they could redirect. On Windows, where the world knows no owners, no link is followed.
  *
  * Throws `SETTINGS_MISSING` (no such folder, or a link to nothing), `SETTINGS_UNSAFE`, `NEEDS_PRIVILEGE` (its
- * `line` is empty, here and in `readImage`: the command layer knows the line to type), `SYSTEM_CALL_FAILED`.
+ * `line` is empty, here and in `readImage`: the command layer knows the line to type), `PRIVACY_PROTECTED` (on a Mac, which
+ * closes `Desktop`, `Documents`, `Downloads` and other disks to a program that was not let in), `SYSTEM_CALL_FAILED`.
  */
 export async function openPreferencesFile(
   world: PreferencesWorld,
@@ -42,11 +43,14 @@ export async function openPreferencesFile(
   try {
     return new PreferencesFile(world, await settingsPlace(world, path, options), options);
   } catch (error) {
-    throw asMissing(error, path) ?? asNotReadable(error, path);
+    throw asMissing(error, path) ?? asClosed(world, error, path) ?? asNotReadable(error, path);
   }
 }
 
-export type PreferencesWorld = Pick<World, "run" | "randomHex" | "files" | "user" | "clock" | "windows">;
+export type PreferencesWorld = Pick<
+  World,
+  "platform" | "run" | "randomHex" | "files" | "user" | "clock" | "windows"
+>;
 
 export interface PreferencesOptions {
   readonly expectedOwner?: { readonly uid: number };
@@ -106,7 +110,7 @@ class PreferencesFile implements SettingsStore {
       }
       throw changedMeanwhile(this.location);
     } catch (error) {
-      throw asNotReadable(error, this.location);
+      throw asClosed(this.#world, error, this.location) ?? asNotReadable(error, this.location);
     }
   }
 
@@ -287,6 +291,12 @@ function asMissing(error: unknown, path: string): ProblemError | null {
     return new ProblemError({ code: "SETTINGS_MISSING", path }, { cause: error });
   }
   return error.code === "ELOOP" ? unsafe(path, "link-target", error) : null;
+}
+
+/** On a Mac a mode or an access list says `EACCES`, and only what is above root `EPERM` (developer.apple.com/forums/thread/678819). */
+function asClosed({ platform }: PreferencesWorld, error: unknown, path: string): ProblemError | null {
+  if (platform !== "darwin" || !(error instanceof SystemError) || error.code !== "EPERM") return null;
+  return new ProblemError({ code: "PRIVACY_PROTECTED", path }, { cause: error });
 }
 
 function tooLarge(path: string): ProblemError {

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { type OpenFile, SystemError, type World } from "../world/world.ts";
 import { carryMetadata, setOwnerAndMode } from "./carry-metadata.ts";
+import { carryOnMac } from "./carry-on-mac.ts";
 import {
   carryAccess,
   putInPlace,
@@ -33,7 +35,10 @@ export interface Replacement {
   readonly metadataOfNew: FileMetadata;
 }
 
-export type ReplaceWorld = Pick<World, "run" | "randomHex" | "files" | "user" | "clock" | "windows">;
+export type ReplaceWorld = Pick<
+  World,
+  "platform" | "run" | "randomHex" | "files" | "user" | "clock" | "windows"
+>;
 
 /** Whether what the system keeps beside the bytes was compared afterwards, or only copied. */
 export type Carried = "checked" | "unchecked";
@@ -142,7 +147,8 @@ async function withTemporary<T>(
     const windows = onWindows(world, place);
     if (windows !== null && old !== null) await carryAccess(windows, old, name, file);
     await fill(file, replacement.bytes);
-    const carried = windows === null ? await dress(world, place, old, file, replacement) : "checked";
+    const carried =
+      windows === null ? await dress(world, place, old, { name, file }, replacement) : "checked";
     await file.sync();
     return await body({ name, file }, carried);
   } catch (error) {
@@ -177,19 +183,23 @@ async function dress(
   world: ReplaceWorld,
   place: TargetPlace,
   old: Target | null,
-  file: OpenFile,
-  { metadata, metadataOfNew }: Replacement,
+  { name, file }: Temporary,
+  replacement: Replacement,
 ): Promise<Carried> {
   if (old === null) {
-    await setOwnerAndMode(file, metadata ?? metadataOfNew);
+    await setOwnerAndMode(file, replacement.metadata ?? replacement.metadataOfNew);
     return "checked";
   }
-  return carryMetadata(world, {
-    from: old.file,
-    to: file,
-    metadata: metadata ?? old.stat,
-    path: place.path,
-  });
+  const { path } = place;
+  const metadata = replacement.metadata ?? old.stat;
+  if (world.platform !== "darwin") return carryMetadata(world, { from: old.file, to: file, metadata, path });
+  const at = (entry: string) => join(place.folder.path, entry);
+  const [from, to] = [
+    { file: old.file, path: at(place.name) },
+    { file, path: at(name) },
+  ];
+  await carryOnMac(world, { from, to, metadata, path });
+  return "checked";
 }
 
 async function requireExpected(

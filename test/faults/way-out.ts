@@ -127,6 +127,7 @@ async function demandHealed(scene: Scene): Promise<void> {
   expect(parkedToken(machine)).toBeNull();
   demandSettled(machine);
   demandTidy(machine);
+  expect(machine.home.leftBehind?.() ?? [], "what the dead have left in a place for a while").toEqual([]);
 }
 
 /** The new sign-in of the scene's run, where it was put into the settings or parked before the run ended. */

@@ -44,8 +44,12 @@ describe.concurrent("on a Mac", () => {
           reason: "TOKEN_REVOKED",
           running: true,
           settings: stage.server.plist,
+          dataFolder: stage.server.dataFolder,
+          logFolder: stage.server.logFolder,
+          certificateFolder: stage.server.cacheFolder,
           install: "mac-application",
           service: "mac-application",
+          runsAs: stage.server.user.name,
           account: "jane",
           friendlyName: expect.any(String),
         },
@@ -235,7 +239,7 @@ describe.concurrent("on a Mac", () => {
   test("by SSH, without root, nobody reaches the desktop: what to type instead is told", async () => {
     await onMac({}, async (stage) => {
       const before = await standing(stage);
-      const wanted = { exitCode: 3, code: "NEEDS_PRIVILEGE" };
+      const wanted = { exitCode: 3, code: "DESKTOP_OUT_OF_REACH" };
       const ended = await stage.call(await withCode(stage), wanted, { from: "ssh" });
       expect((ended.result["problem"] as { line: string }).line).toMatch(/^sudo .*plex-reclaim reset/);
       expect(await standing(stage)).toEqual(before);
@@ -247,7 +251,7 @@ describe.concurrent("on a Mac", () => {
     await onMac({}, async (stage) => {
       const before = await standing(stage);
       await stage.mac.setSwitches({ closed: ["/Users/jane/Library/Preferences"] });
-      await stage.call(await withCode(stage), { exitCode: 3, code: "SETTINGS_NOT_WRITABLE" });
+      await stage.call(await withCode(stage), { exitCode: 3, code: "PRIVACY_PROTECTED" });
       await stage.mac.setSwitches({ closed: [] });
       expect(await standing(stage)).toEqual(before);
       expect(await stage.exchanges()).toBe(0);

@@ -103,9 +103,9 @@ test.for(CASES)("%s, import %s: is taken back when any call fails, done or not",
       else {
         expect([kind, at, standing]).toEqual([kind, at, from]);
         expect(outcome).toMatchObject({
-          code: expect.stringMatching(/^(WRITE_FAILED|SYSTEM_CALL_FAILED)$/),
+          code: expect.stringMatching(/^(DOMAIN_WRITE_FAILED|SYSTEM_CALL_FAILED)$/),
           // Whether a key was gone before its deletion failed, only the read back tells.
-          reason: expect.stringMatching(kind === "hangs" ? /^ETIMEDOUT$/ : /^(EXIT_1|read-back)$/),
+          reason: expect.stringMatching(kind === "hangs" ? /^ETIMEDOUT$/ : /^(EXIT_1|READ_BACK)$/),
         });
       }
       const left = readdirSync(mac.temporary).map((name) => readdirSync(`${mac.temporary}/${name}`));
@@ -132,6 +132,7 @@ test.for(CASES)("%s, import %s: a process that dies leaves a known state", async
       const again = await openDefaultsStore(mac.world(), mac.server, { readOnly: false });
       await again.write(standing, from);
       expect(await imageIn(again)).toEqual(from);
+      expect([kind, at, readdirSync(mac.temporary)]).toEqual([kind, at, []]);
     }
   }
   expect(halves > 0).toBe(hasHalves);
@@ -161,7 +162,7 @@ test.for(CASES)("%s, import %s: is half done when it cannot be taken back either
     const standing = await afterwards(mac);
     expect([k, isKnownHalf(started, standing)]).toEqual([k, !isWhole(started, standing)]);
     if (problem === null) expect(standing).toEqual(to);
-    else expect(problem).toMatchObject({ code: "WRITE_FAILED", path: mac.settingsPath });
+    else expect(problem).toMatchObject({ code: "DOMAIN_WRITE_FAILED", path: mac.settingsPath });
   }
 });
 
@@ -179,7 +180,7 @@ test.for(CASES)("%s, import %s: a taking back that dies leaves a known state", a
       if (calls === fails + at) deaths += 1;
     };
     const problem = await problemIn(store.write(from, to));
-    expect(problem).toEqual({ code: "WRITE_FAILED", path: mac.settingsPath, reason: "EXIT_1" });
+    expect(problem).toEqual({ code: "DOMAIN_WRITE_FAILED", path: mac.settingsPath, reason: "EXIT_1" });
     mac.beforeRun = () => undefined;
     const standing = await afterwards(mac);
     expect([at, isKnownHalf(started, standing)]).toEqual([at, !isWhole(started, standing)]);
@@ -197,7 +198,7 @@ test("somebody else's key that comes in between ends a write, and stays", async 
       if (line.startsWith("defaults delete")) mac.values = new Map([...mac.values, foreign]);
     };
     const problem = await problemIn(store.write(from, to));
-    expect(problem).toEqual({ code: "WRITE_FAILED", path: mac.settingsPath, reason: "read-back" });
+    expect(problem).toEqual({ code: "DOMAIN_WRITE_FAILED", path: mac.settingsPath, reason: "READ_BACK" });
     mac.beforeCall = () => undefined;
     expect(await imageIn(store)).toEqual(imageOf(bytesOf(new Map([...SIGNED_IN, foreign]))));
   }

@@ -151,6 +151,25 @@ test("an import is made once, and only where something must be set", () => {
   expect(operationsBetween(SIGNED_IN, SIGNED_IN)).toEqual([]);
 });
 
+test("keys are told in the order of their names, the token last in its kind", () => {
+  const namesOf = (from: DomainContent, to: DomainContent) => partsBetween(from, to).map(({ name }) => name);
+  const of = (names: string, value: string) =>
+    new Map(names.split(" ").map((name) => [name, text(value)] as const));
+  const names = "Zebra PlexOnlineToken PlexOnlineMail Apple";
+  const ordered = ["Apple", "PlexOnlineMail", "Zebra", "PlexOnlineToken"];
+  expect(namesOf(of(names, "one"), of(names, "two"))).toEqual(ordered);
+  expect(namesOf(new Map(), of(names, "one"))).toEqual(ordered);
+  expect(namesOf(of(names, "one"), new Map())).toEqual(ordered);
+  // A new token is the first to go again.
+  const back = operationsBack(new Map(), of(names, "one"), of(names, "one"));
+  expect(back.map((each) => (each.kind === "delete" ? each.name : ""))).toEqual([...ordered].reverse());
+});
+
+test("nothing is taken back where nothing was done", () => {
+  expect(operationsBack(SIGNED_IN, earlier("t"), SIGNED_IN)).toEqual([]);
+  expect(operationsBack(SIGNED_IN, earlier(null), SIGNED_IN)).toEqual([]);
+});
+
 test("a state that no cut-off write leaves is none", () => {
   const to = earlier("t");
   const parts = partsBetween(SIGNED_IN, to);
@@ -158,4 +177,13 @@ test("a state that no cut-off write leaves is none", () => {
   expect(isMixed(to, SIGNED_IN, parts)).toBe(false);
   const onlyToken = new Map([...SIGNED_IN, ["PlexOnlineToken", text("t")] as const]);
   expect(isMixed(onlyToken, SIGNED_IN, parts)).toBe(false);
+  const states = [...SIGNED_IN.keys()].filter((name) => !to.has(name));
+  const [first] = parts;
+  expect(states).toContain(first?.name);
+  const begun = new Map([...SIGNED_IN].filter(([name]) => name !== first?.name));
+  expect(isMixed(begun, SIGNED_IN, parts)).toBe(true);
+  for (const { name } of parts.slice(1)) {
+    const foreign = new Map([...begun, [name, text("somebody else's")] as const]);
+    expect([name, isMixed(foreign, SIGNED_IN, parts)]).toEqual([name, false]);
+  }
 });

@@ -15,6 +15,7 @@ import {
   sorted,
   standing,
   storeOn,
+  worldOn,
 } from "../support/defaults-store-contract.ts";
 import { string } from "../support/mac-values.ts";
 import { problemIn } from "../support/registry-store-contract.ts";
@@ -101,7 +102,7 @@ test.each(["empty", "fails"] as const)(
     await mac.setSwitches({ closed: [PLIST] });
     for (const user of ["jane", "root"]) {
       const store = await storeOn(mac, { user });
-      const refusal = { code: "SETTINGS_NOT_WRITABLE", path: PLIST, reason: "denied" };
+      const refusal = { code: "PRIVACY_PROTECTED", path: PLIST };
       expect(await problemIn(store.readImage())).toEqual(refusal);
       expect(await problemIn(store.proveWritable(1))).toEqual(refusal);
     }
@@ -114,7 +115,7 @@ test("a refusal of the first change leaves all as it was", async () => {
   const image = await imageIn(store);
   await mac.setSwitches({ closed: [PLIST] });
   const problem = await problemIn(store.write(image, await store.preview(image, REMOVE)));
-  expect(problem).toEqual({ code: "WRITE_FAILED", path: PLIST, reason: "EXIT_1" });
+  expect(problem).toEqual({ code: "DOMAIN_WRITE_FAILED", path: PLIST, reason: "EXIT_1" });
   expect(await standing(mac)).toEqual(sorted(IN_USE));
 });
 
@@ -151,7 +152,7 @@ test("one lock is for one account's domain, whoever opens it", async () => {
   expect(other.lockName).toBe(one.lockName);
   const { name, uid, gid } = mac.userNamed("bob");
   const bobs = await openDefaultsStore(
-    mac.world("bob"),
+    worldOn(mac, "bob"),
     { settingsPath: PLIST.replace("jane", "bob"), account: { name, uid, gid } },
     { readOnly: true },
   );
@@ -160,6 +161,6 @@ test("one lock is for one account's domain, whoever opens it", async () => {
 
 test("a server of no known account has no such store", async () => {
   const mac = await macWith(null);
-  const opened = openDefaultsStore(mac.world("jane"), { settingsPath: PLIST }, { readOnly: true });
+  const opened = openDefaultsStore(worldOn(mac, "jane"), { settingsPath: PLIST }, { readOnly: true });
   expect(await problemIn(opened)).toMatchObject({ code: "INTERNAL" });
 });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Problem } from "../../src/model/problem.ts";
-import { openDefaultsStore } from "../../src/stores/defaults-store.ts";
+import { type DefaultsWorld, openDefaultsStore } from "../../src/stores/defaults-store.ts";
 import type { Image, SettingsStore } from "../../src/stores/store.ts";
 import { REMOVE, replaceWith } from "./defaults-contents.ts";
 import { type From, type Mac, openMac } from "./mac.ts";
@@ -52,7 +52,13 @@ export interface AsWhom {
 export function storeOn(mac: Mac, { user = "jane", from, readOnly = false }: AsWhom = {}) {
   const { name, uid, gid } = mac.userNamed("jane");
   const server = { settingsPath: PLIST, account: { name, uid, gid } };
-  return openDefaultsStore(mac.world(user, from === undefined ? {} : { from }), server, { readOnly });
+  return openDefaultsStore(worldOn(mac, user, from), server, { readOnly });
+}
+
+/** A process of one of the accounts. */
+export function worldOn(mac: Mac, user: string, from?: From): DefaultsWorld {
+  const processes = { ownPid: process.pid, plexMediaServers: async () => [] };
+  return { ...mac.world(user, from === undefined ? {} : { from }), processes };
 }
 
 export async function imageIn(store: SettingsStore): Promise<Image> {

@@ -23,6 +23,8 @@ export interface MacSwitches {
   readonly exportOfAbsent: "empty" | "fails";
   readonly messages: "classic" | "macos-27";
   readonly plutilErrors: "stderr" | "stdout";
+  /** Whether `xattr` reaches a file that it was handed as a descriptor. */
+  readonly deviceFiles: "lead-there" | "unsupported";
 
   // Apple events.
   /** When `quit` comes back: ended, at once, or ended and with an error (-609). */
@@ -71,6 +73,7 @@ export const DEFAULT_SWITCHES: MacSwitches = {
   exportOfAbsent: "empty",
   messages: "classic",
   plutilErrors: "stderr",
+  deviceFiles: "lead-there",
   quit: "waits",
   quitOfNothing: "starts-it",
   consent: "granted",

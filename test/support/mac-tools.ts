@@ -112,7 +112,7 @@ function gathered(stream: NodeJS.ReadableStream | null): () => string {
 }
 
 const TOOLS: Readonly<Record<string, string>> = Object.fromEntries(
-  ["/bin/kill", "/bin/launchctl", "/bin/ps", "/bin/rm"]
+  ["/bin/kill", "/bin/launchctl", "/bin/ls", "/bin/ps", "/bin/rm"]
     .concat(
       [
         "defaults",
@@ -126,6 +126,7 @@ const TOOLS: Readonly<Record<string, string>> = Object.fromEntries(
         "stat",
         "sudo",
         "sw_vers",
+        "xattr",
       ].map((name) => `/usr/bin/${name}`),
     )
     .map((path) => [path, path.slice(path.lastIndexOf("/") + 1)]),

@@ -12,7 +12,7 @@ import { type MacFault, MacFaults, ProcessDied } from "./mac-tools.ts";
 export type MemoryValues = ReadonlyMap<string, PlistValue>;
 
 /**
- * What the store asks of a Mac, without one process: `defaults`, `mktemp` and `rm` of the running account, as the
+ * What the store asks of a Mac, without one process: `defaults`, `mktemp`, `ps` and `rm` of the running account, as the
  * programs in `test/mac/tools` do it. For many faults and many contents; the programs are what the contract is held on.
  */
 export class MemoryDefaults {
@@ -20,6 +20,10 @@ export class MemoryDefaults {
   importReplaces = false;
   /** What is exported instead of the values. */
   exports: Uint8Array | null = null;
+  /** The processes that `ps` shows besides the first one: number and seconds since 1970. */
+  running: ReadonlyMap<number, number> = new Map();
+  /** The number of the processes that `world` makes. */
+  pid = 4711;
   /** Told before a call is made, with how many there have been. */
   beforeRun: (calls: number) => void = () => undefined;
   /** What to do before a call is carried out: somebody else at work. */
@@ -52,12 +56,13 @@ export class MemoryDefaults {
   }
 
   /** A process of the account; a fault may end it, and no other. */
-  world(): Pick<World, "run" | "user" | "files"> {
+  world(): Pick<World, "run" | "user" | "files" | "processes"> {
     const { account } = this.server;
     const life = { dead: false };
     return {
       user: { ...account, home: this.#folder },
       files: realFiles(),
+      processes: { ownPid: this.pid, plexMediaServers: async () => [] },
       run: (file, args, options) => {
         if (life.dead) throw new ProcessDied();
         this.beforeRun(this.#lines.length);
@@ -80,7 +85,8 @@ export class MemoryDefaults {
   #run(tool: string, args: readonly string[], { stdin }: RunOptions): RunResult {
     this.beforeCall([tool, ...args].join(" "));
     const [verb = "", , third = ""] = args;
-    if (tool === "mktemp") return ended(0, `${mkdtempSync(join(this.temporary, "plex-reclaim."))}\n`);
+    if (tool === "mktemp") return ended(0, `${mkdtempSync(join(this.temporary, `${third}.`))}\n`);
+    if (tool === "ps") return ended(0, this.#processes());
     if (tool === "rm") rmSync(third, { recursive: true, force: true });
     else if (tool !== "defaults") return ended(127);
     else if (verb === "export") writeFileSync(third, this.exports ?? this.#exported());
@@ -90,6 +96,16 @@ export class MemoryDefaults {
     else if (verb === "delete") return ended(this.#delete(third) ? 0 : 1);
     else if (verb === "import") this.#import(stdin);
     return ended(0);
+  }
+
+  #processes(): string {
+    const rows = [[1, 0] as const, ...this.running].map(([pid, seconds]) => {
+      const [, date = "", month = "", year = "", time = ""] = new Date(seconds * 1000)
+        .toUTCString()
+        .split(/,? /u);
+      return `${pid} 1 501 S Sun ${month} ${date.padStart(2, " ")} ${time} ${year} /usr/bin/node\n`;
+    });
+    return rows.join("");
   }
 
   /** In another order each time. */

@@ -226,18 +226,20 @@ function tool(parts: Parts, file: string, args: readonly string[], options: RunO
 
 const TOOLS: Readonly<Record<string, Tool>> = {
   "/usr/bin/defaults": defaults,
-  "/usr/bin/mktemp": ({ temporary }) => {
+  "/usr/bin/mktemp": ({ temporary }, [, , prefix = ""]) => {
     const used = new Set(readdirSync(temporary));
+    const named = (number: number) => `${prefix}.${String(number).padStart(8, "0")}`;
     let number = 0;
-    while (used.has(madeName(number))) number += 1;
-    mkdirSync(join(temporary, madeName(number)), { mode: 0o700 });
-    return said(`${join(temporary, madeName(number))}\n`);
+    while (used.has(named(number))) number += 1;
+    mkdirSync(join(temporary, named(number)), { mode: 0o700 });
+    return said(`${join(temporary, named(number))}\n`);
   },
   "/bin/rm": ({ temporary }, [options, , path = ""]) => {
     if (options !== "-rf" || !path.startsWith(`${temporary}/`)) throw new SystemError("EPERM", "rm", path);
     rmSync(path, { recursive: true, force: true });
     return said("");
   },
+  // Nothing of ours is in the list: whoever looks at what another process has left, finds that it is dead.
   "/bin/ps": ({ machine, daemon }) => {
     const server = [SERVER_PID, 1, JANE.uid, "S", startOf(machine.startTicks), daemon.executable];
     const all = [[1, 0, 0, "Ss", startOf(0), "/sbin/launchd"], ...(machine.running ? [server] : [])];
@@ -260,10 +262,6 @@ const TOOLS: Readonly<Record<string, Tool>> = {
     return said("");
   },
 };
-
-function madeName(number: number): string {
-  return `plex-reclaim.${String(number).padStart(8, "0")}`;
-}
 
 /** `Sun Nov 22 03:15:00 2026`, ticks being seconds here. */
 function startOf(ticks: number): string {

@@ -175,6 +175,7 @@ def has_ended(record):
 PROGRAMS = {
     "/bin/kill": "kill",
     "/bin/launchctl": "launchctl",
+    "/bin/ls": "ls",
     "/bin/ps": "ps",
     "/bin/rm": "rm",
     "/usr/bin/defaults": "defaults",
@@ -188,6 +189,7 @@ PROGRAMS = {
     "/usr/bin/stat": "stat",
     "/usr/bin/sudo": "sudo",
     "/usr/bin/sw_vers": "sw_vers",
+    "/usr/bin/xattr": "xattr",
 }
 
 
