@@ -94,6 +94,8 @@ export type Note =
   | { readonly code: "RUN_SETTLED"; readonly run: string; readonly how: "forward" | "back" | "nothing" }
   | { readonly code: "KILLED_BY_MANAGER"; readonly unit: string }
   | { readonly code: "STOP_STILL_QUEUED"; readonly unit: string }
+  /** The new sign-in may not be on the disk yet; its parked copy stays. */
+  | { readonly code: "PARKED_KEPT_FOR_NOW" }
   /** No process of it is seen, but somebody answers as the server whose settings were named: it, or the original. */
   | { readonly code: "SAME_SERVER_ANSWERS"; readonly url: string }
   | { readonly code: "PORT_TAKEN_BY_ANOTHER"; readonly url: string }

@@ -44,6 +44,9 @@ export const WAITS = {
   restartWatchMs: 1_500,
   /** Between two looks in that time: each costs a walk through all processes, and none shortens it. */
   restartPollMs: 250,
+  /** A daemon that keeps settings in memory writes them to the disk within seconds, if it can at all. */
+  durableMs: 15_000,
+  durablePollMs: 500,
 } as const;
 
 export function note(context: PathContext, what: Note): void {

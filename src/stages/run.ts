@@ -109,7 +109,7 @@ async function steps(
     }),
   );
   const server = change.endsRunning ? await start(context, target, change, journal) : "stopped";
-  if (credentials !== null) await forgetParked(context, state, change);
+  if (credentials !== null) await forgetParked(context, state, target, change);
   return { run: journal.id, beganAt, backup: backup?.id ?? null, credentials, server };
 }
 
@@ -149,15 +149,36 @@ async function start(
   });
 }
 
-/** The settings hold the credentials and were read back: the parked copy is not needed any more. */
-async function forgetParked(context: PathContext, state: StateDirectory, change: Change): Promise<void> {
+/**
+ * The settings hold the credentials and were read back: the parked copy is not needed any more, once they are sure to
+ * survive a power cut. Until then it stays; a later change finds both and removes it.
+ */
+async function forgetParked(
+  context: PathContext,
+  state: StateDirectory,
+  target: Target,
+  change: Change,
+): Promise<void> {
   const deviceId = change.planned?.identity.processedMachineIdentifier;
   if (deviceId === undefined) return;
+  if (!(await becomesDurable(context, target))) {
+    note(context, { code: "PARKED_KEPT_FOR_NOW" });
+    return;
+  }
   try {
     await removeParked(state, deviceId);
   } catch (error) {
     // A copy too many does no harm: the next run sees that the settings hold it and removes it.
     note(context, { code: "ROLL_BACK_PROBLEM", problem: asProblem(error) });
+  }
+}
+
+async function becomesDurable({ world: { clock }, interrupt }: PathContext, target: Target): Promise<boolean> {
+  const startedMs = clock.monotonicMs();
+  for (;;) {
+    if (await target.store.isDurable()) return true;
+    if (interrupt.aborted || clock.monotonicMs() - startedMs > WAITS.durableMs) return false;
+    await clock.sleep(WAITS.durablePollMs, interrupt).catch(() => undefined);
   }
 }
 

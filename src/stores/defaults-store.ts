@@ -136,6 +136,19 @@ class DefaultsStore implements SettingsStore {
     }
   }
 
+  /** The daemon writes its file when it likes: once that holds what the domain does, it has. */
+  async isDurable(): Promise<boolean> {
+    try {
+      const standing = await this.#standing();
+      const bytes = await this.#fileBytes();
+      const kept = bytes === null ? NO_CONTENT : contentOf(bytes, this.location);
+      return sameContent(standing ?? NO_CONTENT, kept);
+    } catch (error) {
+      if (error instanceof ProblemError || error instanceof SystemError) return false;
+      throw error;
+    }
+  }
+
   async letGo(): Promise<void> {
     // The daemon has the domain, and the server asks the daemon.
   }

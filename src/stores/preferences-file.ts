@@ -152,6 +152,11 @@ class PreferencesFile implements SettingsStore {
     this.#note(carried);
   }
 
+  async isDurable(): Promise<boolean> {
+    // A write has flushed the file and its folder before it answered.
+    return true;
+  }
+
   async letGo(): Promise<void> {
     // A file stands in nobody's way.
   }

@@ -136,6 +136,11 @@ class RegistryStore implements SettingsStore {
     }
   }
 
+  async isDurable(): Promise<boolean> {
+    // A write has flushed the key before it answered.
+    return true;
+  }
+
   async letGo(): Promise<void> {
     if (this.#options.hiveFiles !== undefined) await letGo(this.#windows.registry, this.#request());
   }

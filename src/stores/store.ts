@@ -56,6 +56,11 @@ export interface SettingsStore {
    */
   write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void>;
   /**
+   * Whether what stands there now would be found again after a power cut, as far as that can be seen. Never throws
+   * what the system refuses: what cannot be looked at is not durable.
+   */
+  isDurable(): Promise<boolean>;
+  /**
    * Before the server starts: that nothing of ours is in its way. Throws `HIVE_UNAVAILABLE`: then it must not be started.
    */
   letGo(): Promise<void>;

@@ -38,7 +38,7 @@ export async function onMacProcesses(
   let mac: Mac | null = null;
   let stage: MacProcessStage | null = null;
   try {
-    mac = await openMac(options);
+    mac = await openMac({ ...options, switches: { writesFile: "soon", ...options.switches } });
     const server = await mac.installServer({
       plexTv,
       decoy: true,

@@ -48,7 +48,7 @@ export async function onMac(
   const plexTv = await startPlexTv();
   let mac: Mac | null = null;
   try {
-    mac = await openMac(options);
+    mac = await openMac({ ...options, switches: { writesFile: "soon", ...options.switches } });
     const server = await mac.installServer({ plexTv, decoy: true, ...options.server });
     keepSecret(await server.token());
     if (options.running !== false) await server.start();

@@ -4,7 +4,7 @@
  */
 export interface MacSwitches {
   // The preference daemon.
-  readonly writesFile: "later" | "at-once";
+  readonly writesFile: "later" | "soon" | "at-once";
   /** A file that was edited while its domain is in memory, unchanged. */
   readonly cleanEdit: "ignored" | "noticed";
   /** The file of a domain whose last key is deleted. */

@@ -16,8 +16,8 @@ import type { SettingsHome, SimulatedMachine } from "./simulated-world.ts";
 
 /**
  * A Mac: the settings are in the preferences domain of the account that runs us, and the server is an application of
- * its desktop. The daemon keeps the domain in memory for good, and what it writes into the file is always one change
- * behind: whoever reads the file reads what was, and whoever edits it edits nothing. Time, tools and processes are those of the simulated machine; the
+ * its desktop. The daemon keeps the domain in memory for good, and what it writes into the file waits until somebody
+ * reads the domain, or changes it again: whoever reads the file reads what was, and whoever edits it edits nothing. Time, tools and processes are those of the simulated machine; the
  * stand-in Mac of `mac.ts` is the one whose behaviour has sources.
  */
 export function homeInDomain(machine: SimulatedMachine): SettingsHome {
@@ -279,6 +279,7 @@ function defaults({ daemon }: Parts, args: readonly string[], { stdin }: RunOpti
   if (domain !== DOMAIN) return failed("no such domain");
   switch (verb) {
     case "export":
+      daemon.writeFile();
       writeFileSync(word, daemon.bytes(), { mode: 0o600 });
       return said("");
     case "import":

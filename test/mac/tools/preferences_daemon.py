@@ -7,7 +7,7 @@ https://github.com/mathiasbynens/dotfiles/issues/330, https://github.com/wollard
 https://manytricks.com/blog/?cat=5&paged=4). A domain that nobody has asked for yet is read from its file.
 
 Its memory is a folder here, one file a domain. Which of these is so is UNVERIFIED and a switch of the test:
-`writesFile` (later, or at once), `cleanEdit` (whether an edit of a file whose domain is cached and unchanged is
+`writesFile` (later, by the time of the next call, or at once), `cleanEdit` (whether an edit of a file whose domain is cached and unchanged is
 noticed), `emptyDomain` (what is left of a domain without keys), `invalidPlist` (10.13 removed a file it could not
 read: https://github.com/lionheart/openradar-mirror/issues/19386), `pathDomain` (whether a domain that is named by the
 path of the file shares the memory of the one that is named by its name).
@@ -98,6 +98,8 @@ class Domain:
             noticed = mac.SWITCHES["cleanEdit"] == "noticed" and not memory["dirty"]
             if not noticed or memory["stamp"] == stamp(mac.on_disk(self.path)):
                 self.values, self.dirty, self._stamp = memory["values"], memory["dirty"], memory["stamp"]
+                if self.dirty and self._remember and mac.SWITCHES["writesFile"] == "soon":
+                    self.write_file()
                 return
         real = mac.on_disk(self.path)
         if mac.is_closed(self.path) or not mac.may_look(self.path):
