@@ -16,8 +16,8 @@ import type { SettingsHome, SimulatedMachine } from "./simulated-world.ts";
 
 /**
  * A Mac: the settings are in the preferences domain of the account that runs us, and the server is an application of
- * its desktop. The daemon keeps the domain in memory for good, and what it writes into the file waits until somebody
- * reads the domain, or changes it again: whoever reads the file reads what was, and whoever edits it edits nothing. Time, tools and processes are those of the simulated machine; the
+ * its desktop. The daemon keeps the domain in memory for good, and it writes into the file what it has when time
+ * passes, or before the next change: whoever reads the file reads what was, and whoever edits it edits nothing. Time, tools and processes are those of the simulated machine; the
  * stand-in Mac of `mac.ts` is the one whose behaviour has sources.
  */
 export function homeInDomain(machine: SimulatedMachine): SettingsHome {
@@ -40,6 +40,7 @@ export function homeInDomain(machine: SimulatedMachine): SettingsHome {
     },
     save: () => daemon.save(),
     restore: (saved) => daemon.restore(saved),
+    timePasses: () => daemon.writeFile(),
     demandKept: () => demandKept(daemon.values, machine.folder),
     leftBehind: () => filesBelow(temporary),
     world: worldOf(machine, daemon, temporary),
@@ -246,6 +247,10 @@ const TOOLS: Readonly<Record<string, Tool>> = {
     return said(all.map((cells) => `${cells.join(" ")}\n`).join(""));
   },
   "/bin/launchctl": launchctl,
+  "/usr/bin/env": (parts, args, options) => {
+    const at = args.findIndex((word) => word.startsWith("/"));
+    return tool(parts, args[at] ?? "", args.slice(at + 1), options);
+  },
   "/usr/bin/dscl": (_parts, args) =>
     args[1] === "-list"
       ? said(`jane                     ${JANE.uid}\nroot                     0\n`)
@@ -279,7 +284,6 @@ function defaults({ daemon }: Parts, args: readonly string[], { stdin }: RunOpti
   if (domain !== DOMAIN) return failed("no such domain");
   switch (verb) {
     case "export":
-      daemon.writeFile();
       writeFileSync(word, daemon.bytes(), { mode: 0o600 });
       return said("");
     case "import":

@@ -57,6 +57,8 @@ export interface SettingsHome {
   restore(saved: string): void;
   /** What only such settings have and nobody may change: their mode, say. Throws when somebody did. */
   demandKept(): void;
+  /** What the system does with them by itself, meanwhile. */
+  timePasses?(): void;
   /** Files of ours that a run which came to its end has left somewhere, where the system has such a place. */
   leftBehind?(): readonly string[];
   /** What of the machine is another on such a system. */
@@ -218,6 +220,7 @@ export class SimulatedMachine {
         monotonicMs: () => this.#nowMs,
         sleep: async (ms) => {
           this.#nowMs += Math.max(ms, this.shortestSleepMs);
+          this.home.timePasses?.();
         },
       },
       processes: {
