@@ -14,7 +14,9 @@ import type { FileMetadata } from "./store.ts";
  *
  * Not carried, since the system or their maker says that new bytes have none of them: what the system alone may set
  * (`com.apple.provenance`, `com.apple.macl`), and what Apple's own safe save leaves behind, among it the quarantine of
- * bytes that came from elsewhere (copyfile, xattr_flags.c at 5481fd6; xattr_name_with_flags(3)).
+ * bytes that came from elsewhere (copyfile, xattr_flags.c at 5481fd6; xattr_name_with_flags(3)). Nor where and when a browser
+ * or AirDrop got the old bytes: the new ones were not got there, and such an address may be a secret, which must not be
+ * among the words of a program.
  *
  * Throws `METADATA_NOT_KEPT`: `acl`, `flags`, the names of attributes, or `unknown` where `ls` cannot tell;
  * `SystemError` when owner or mode are refused.
@@ -61,6 +63,8 @@ const CARRIED: ReadonlySet<string> = new Set([
 ]);
 const VALUE_CAP_BYTES = 1024;
 const LEFT_BEHIND: ReadonlySet<string> = new Set([
+  "com.apple.metadata:kMDItemDownloadedDate",
+  "com.apple.metadata:kMDItemWhereFroms",
   "com.apple.macl",
   "com.apple.provenance",
   "com.apple.quarantine",

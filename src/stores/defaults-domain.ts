@@ -1,8 +1,10 @@
+import { ProblemError } from "../model/problem.ts";
 import { type MacUser, runAs } from "../services/mac-user.ts";
-import type { RunOptions, RunResult, World } from "../world/world.ts";
+import { type RunOptions, type RunResult, SystemError, type World } from "../world/world.ts";
 import { bytesOf, contentOf, type DomainContent } from "./defaults-content.ts";
 import { failureOf, unendedOf } from "./defaults-failure.ts";
 import { inPrivateFolder } from "./defaults-folder.ts";
+import { LeftoverError } from "./replacement-errors.ts";
 
 /** A preferences domain of an account, through `/usr/bin/defaults` as that account. */
 export interface DefaultsDomain {
@@ -30,10 +32,37 @@ export async function exportDomain(domain: DefaultsDomain, sweeps: boolean): Pro
   });
 }
 
-/** The keys of a domain, all of them, handed over on standard input. Throws `SystemError` as above. */
+/** Keys of a domain, handed over on standard input. Throws `SystemError` as above. */
 export async function importDomain(domain: DefaultsDomain, content: DomainContent): Promise<void> {
-  const result = await defaults(domain, ["import", domain.name, "-"], { stdin: bytesOf(content) });
-  demandSuccess(result, "defaults import", domain.path);
+  await importInto(domain, domain.name, content);
+}
+
+/**
+ * Whether an import leaves the keys that are not handed over: two of one key each, into a domain of our own that is
+ * named by the path of a file in a private folder (help of `defaults`: "path to an arbitrary plist file"; that both
+ * kinds of domain are imported into alike is UNVERIFIED). Nothing of the account's is touched. False also where nobody
+ * can tell. A daemon that makes the folder again when it writes that file leaves two names in it, no values of anybody.
+ */
+export async function importMerges(domain: DefaultsDomain): Promise<boolean> {
+  const { world, user, path } = domain;
+  try {
+    return await inPrivateFolder(world, { user, path, sweeps: false }, async (folder) => {
+      const probe = folder.pathOf("probe");
+      for (const name of PROBES)
+        await importInto(domain, probe, new Map([[name, { kind: "boolean", value: true }]]));
+      demandSuccess(
+        await defaults(domain, ["export", probe, folder.pathOf(EXPORTED)]),
+        "defaults export",
+        path,
+      );
+      const found = contentOf(await folder.read(EXPORTED), path);
+      return found.size === PROBES.length && PROBES.every((name) => found.has(name));
+    });
+  } catch (error) {
+    const first = error instanceof LeftoverError ? error.first : error;
+    if (first instanceof SystemError || first instanceof ProblemError) return false;
+    throw first;
+  }
 }
 
 /** Throws `SystemError` as above: exit status 1 also where there is no such key, unless `mayBeGone`. */
@@ -51,7 +80,13 @@ export async function isListed(domain: DefaultsDomain): Promise<boolean> {
 }
 
 const EXPORTED = "settings.plist";
+const PROBES = ["One", "Other"];
 const TIMEOUT_MS = 30_000;
+
+async function importInto(domain: DefaultsDomain, name: string, content: DomainContent): Promise<void> {
+  const result = await defaults(domain, ["import", name, "-"], { stdin: bytesOf(content) });
+  demandSuccess(result, "defaults import", domain.path);
+}
 
 function demandEnd(result: RunResult, call: string, path: string): void {
   const failure = unendedOf(result, call, path);

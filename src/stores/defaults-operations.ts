@@ -1,14 +1,15 @@
-import { type DomainContent, fingerprintsOf, sameContent } from "./defaults-content.ts";
+import { type DomainContent, fingerprintsOf } from "./defaults-content.ts";
 import type { WritePart } from "./store.ts";
 
 /**
- * One call of the system's tool. `import` hands over a complete content: whether it leaves keys that are not in it, or
- * takes them away, is UNVERIFIED, so a list of operations comes out the same either way. `mayBeGone`: the import before
- * it may have deleted that key already.
+ * One call of the system's tool. `import`: whether it leaves keys that are not handed over, or takes them away, is
+ * UNVERIFIED, so it has both: the complete `content`, and `changes`, those keys of it alone that are to be set, for
+ * whoever knows that all others stay. A list of operations comes out the same either way. `mayBeGone`: the import
+ * before it may have deleted that key already.
  */
 export type DefaultsOperation =
   | { readonly kind: "delete"; readonly name: string; readonly mayBeGone: boolean }
-  | { readonly kind: "import"; readonly content: DomainContent };
+  | { readonly kind: "import"; readonly content: DomainContent; readonly changes: DomainContent };
 
 /**
  * What turns the content of a domain into another: a deletion of each key that must go, then one import where
@@ -21,15 +22,14 @@ export function operationsBetween(from: DomainContent, to: DomainContent): reado
   const deletion = (name: string, mayBeGone: boolean) => ({ kind: "delete", name, mayBeGone }) as const;
   return [
     ...gone.filter(isOther).map((name) => deletion(name, false)),
-    ...(imports ? [{ kind: "import", content: to } as const] : []),
+    ...(imports ? [importOf(to, [...changed, ...added])] : []),
     ...gone.filter(isToken).map((name) => deletion(name, imports)),
   ];
 }
 
 /**
- * What each operation is to make of its keys, for a journal, in such an order that a write that died leaves the first
- * ones done and the others not, and so does a taking back that died: deletions; keys that get another value and keys
- * that are new, the token last in its kind; the deletion of the token.
+ * What each operation is to make of its keys, for a journal: deletions; keys that get another value and keys that are
+ * new, the token last in its kind; the deletion of the token.
  */
 export function partsBetween(from: DomainContent, to: DomainContent): readonly WritePart[] {
   const { gone, changed, added } = differencesBetween(from, to);
@@ -40,7 +40,9 @@ export function partsBetween(from: DomainContent, to: DomainContent): readonly W
 
 /**
  * What takes a write back that began from `from`: only those of its keys that are as it wanted them, whatever was
- * reported of the operations; what somebody else has put there stays. A token that was deleted comes back first.
+ * reported of the operations; what somebody else has put there stays. A key that the write never was to touch and
+ * that is gone comes back as well, and then each import has all keys: it stood there a moment ago, and an import that
+ * did not leave the others, against all signs, is the likeliest to have taken it. A token that was deleted comes back first.
  */
 export function operationsBack(
   from: DomainContent,
@@ -48,36 +50,51 @@ export function operationsBack(
   standing: DomainContent,
 ): readonly DefaultsOperation[] {
   const now = fingerprintsOf(standing);
-  const done = partsBetween(from, to).filter(({ name, to: wanted }) => (now.get(name) ?? null) === wanted);
+  const parts = partsBetween(from, to);
+  const done = parts.filter(({ name, to: wanted }) => (now.get(name) ?? null) === wanted);
+  const ours = new Set(parts.map(({ name }) => name));
+  const lost = [...from.keys()].filter((name) => !ours.has(name) && !standing.has(name));
   const operations: DefaultsOperation[] = [];
   let content = standing;
   const restore = (wanted: DomainContent) => {
-    if (sameContent(content, wanted)) return;
+    const { changed, added } = differencesBetween(content, wanted);
     content = wanted;
-    operations.push({ kind: "import", content });
+    if (changed.length + added.length === 0) return;
+    operations.push(importOf(wanted, lost.length > 0 ? [...wanted.keys()] : [...changed, ...added]));
   };
   restore(withoutParts(standing, from, done.filter(isDeletedToken)));
   for (const { name } of done.filter((part) => !from.has(part.name)).reverse()) {
     content = new Map([...content].filter(([key]) => key !== name));
     operations.push({ kind: "delete", name, mayBeGone: false });
   }
-  restore(withoutParts(standing, from, done));
+  restore(withoutParts(standing, from, [...done, ...lost.map((name) => ({ name }))]));
   return operations;
 }
 
-/** Whether the first of the parts are as they are wanted and the others as in `from`; all else may be as it likes. */
+/**
+ * Whether it is what a write of these parts left, or its taking back, when it died in the middle: each part is as it is
+ * wanted or as in `from`, and some are the one and some the other. All else may be as it likes.
+ *
+ * Nothing promises that an import sets its keys at once, so any of them may be set. What must hold: a new key is there
+ * only once all deletions but the token's are done, since the taking back deletes it before it imports anything again;
+ * the token is gone only once that is so as well, and only where an import may have taken it.
+ */
 export function isMixed(standing: DomainContent, from: DomainContent, parts: readonly WritePart[]): boolean {
   const now = fingerprintsOf(standing);
   const before = fingerprintsOf(from);
-  const undone = parts.findIndex(({ name, to }) => (now.get(name) ?? null) !== to);
-  return undone > 0 && parts.slice(undone).every(({ name }) => now.get(name) === before.get(name));
+  const done = parts.filter(({ name, to }) => (now.get(name) ?? null) === to);
+  const undone = parts.filter((part) => !done.includes(part));
+  if (done.length === 0 || undone.some(({ name }) => now.get(name) !== before.get(name))) return false;
+  if (undone.length === 0) return false;
+  const needsDeletions = done.some((part) => isDeletedToken(part) || !from.has(part.name));
+  return !needsDeletions || !undone.some((part) => part.to === null && !isToken(part.name));
 }
 
 /** The standing content with each of the parts as it was in `from`. */
 export function withoutParts(
   standing: DomainContent,
   from: DomainContent,
-  parts: readonly WritePart[],
+  parts: readonly Pick<WritePart, "name">[],
 ): DomainContent {
   const names = new Set(parts.map(({ name }) => name));
   return new Map([
@@ -87,6 +104,11 @@ export function withoutParts(
 }
 
 const TOKEN = "PlexOnlineToken";
+
+function importOf(content: DomainContent, names: readonly string[]): DefaultsOperation {
+  const changes = new Set(names);
+  return { kind: "import", content, changes: new Map([...content].filter(([name]) => changes.has(name))) };
+}
 
 interface Differences {
   readonly gone: readonly string[];

@@ -5,7 +5,15 @@ import type { Server } from "../model/server.ts";
 import type { CredentialChange, Settings } from "../model/settings.ts";
 import { SystemError, type World } from "../world/world.ts";
 import { bytesOf, contentOf, type DomainContent, NO_CONTENT, sameContent } from "./defaults-content.ts";
-import { type DefaultsDomain, deleteKey, exportDomain, importDomain, isListed } from "./defaults-domain.ts";
+import {
+  type DefaultsDomain,
+  deleteKey,
+  exportDomain,
+  importDomain,
+  importMerges,
+  isListed,
+} from "./defaults-domain.ts";
+import { daemonFile, holdsKeys } from "./defaults-file.ts";
 import {
   type DefaultsOperation,
   isMixed,
@@ -19,7 +27,7 @@ import { imageOf } from "./preferences-file.ts";
 import { malformed } from "./refusals.ts";
 import { asNotReadable, ReadBackError } from "./replacement-errors.ts";
 import type { Image, OriginalFile, SettingsStore, StoredImage, WritePart } from "./store.ts";
-import { changedMeanwhile, closeQuietly, openTarget, TARGET_CAP_BYTES } from "./target-file.ts";
+import { changedMeanwhile, TARGET_CAP_BYTES } from "./target-file.ts";
 
 /**
  * The settings of a server on a Mac: the preferences domain of its account (support.plex.tv/articles/204281528), read
@@ -29,7 +37,7 @@ import { changedMeanwhile, closeQuietly, openTarget, TARGET_CAP_BYTES } from "./
  *
  * A domain without keys counts as none: nothing tells the two apart. Nothing is held open, and nothing is left behind.
  * Besides what `SettingsStore` says, calls that look at the domain throw `SYSTEM_CALL_FAILED` for a tool that fails,
- * `SETTINGS_UNSAFE` for an exported file that is not the account's own, and `PRIVACY_PROTECTED` (see `#asClosed`).
+ * `SETTINGS_UNSAFE` for an exported file that is not the account's own, and `PRIVACY_PROTECTED` (see `daemonFile`).
  * `write` throws `DOMAIN_WRITE_FAILED` for whatever went wrong after it had found what it expected.
  *
  * Throws `INTERNAL` for a server whose account is not known, or is none of a Mac.
@@ -98,7 +106,7 @@ class DefaultsStore implements SettingsStore {
    */
   async proveWritable(): Promise<void> {
     await this.#standing();
-    await this.#readable(() => this.#fileBytes());
+    await this.#readable(() => daemonFile(this.#domain));
   }
 
   differences(one: Image, other: Image): number {
@@ -125,13 +133,17 @@ class DefaultsStore implements SettingsStore {
   async write(expected: Image | null, image: Image): Promise<void> {
     if (this.#readOnly) throw new ProblemError({ code: "INTERNAL", detail: "read-only-store" });
     const [before, after] = [this.#contentOf(expected), this.#contentOf(image)];
+    const operations = operationsBetween(before, after);
+    const merges = askedOnce(() => importMerges(this.#domain));
+    // Before the look at what stands there, so that nothing comes between that and the first change.
+    if (operations.some(({ kind }) => kind === "import")) await merges();
     const standing = await this.#standing();
     if (!sameContent(standing ?? NO_CONTENT, before)) throw changedMeanwhile(this.location);
     try {
-      await this.#perform(operationsBetween(before, after));
+      await this.#perform(operations, merges);
       await this.#demand(after);
     } catch (error) {
-      await this.#takeBack(before, after);
+      await this.#takeBack(before, after, merges);
       throw this.#asWriteFailed(error);
     }
   }
@@ -140,7 +152,7 @@ class DefaultsStore implements SettingsStore {
   async isDurable(): Promise<boolean> {
     try {
       const standing = await this.#standing();
-      const bytes = await this.#fileBytes();
+      const bytes = await daemonFile(this.#domain);
       const kept = bytes === null ? NO_CONTENT : contentOf(bytes, this.location);
       return sameContent(standing ?? NO_CONTENT, kept);
     } catch (error) {
@@ -157,9 +169,11 @@ class DefaultsStore implements SettingsStore {
     // Nothing is held open.
   }
 
-  async #perform(operations: readonly DefaultsOperation[]): Promise<void> {
+  /** Where an import merges, it gets no more than what is to be set: what the daemon keeps is not sent through it again. */
+  async #perform(operations: readonly DefaultsOperation[], merges: () => Promise<boolean>): Promise<void> {
     for (const operation of operations) {
-      if (operation.kind === "import") await importDomain(this.#domain, operation.content);
+      if (operation.kind === "import")
+        await importDomain(this.#domain, (await merges()) ? operation.changes : operation.content);
       else await deleteKey(this.#domain, operation.name, operation.mayBeGone);
     }
   }
@@ -170,13 +184,17 @@ class DefaultsStore implements SettingsStore {
   }
 
   /** Never throws: what led here is the error to report, and `isHalfWritten` knows what is left. */
-  async #takeBack(before: DomainContent, after: DomainContent): Promise<void> {
+  async #takeBack(
+    before: DomainContent,
+    after: DomainContent,
+    merges: () => Promise<boolean>,
+  ): Promise<void> {
     for (let attempt = 1; attempt <= TAKE_BACK_ATTEMPTS; attempt += 1) {
       try {
         const standing = (await this.#standing()) ?? NO_CONTENT;
         const operations = operationsBack(before, after, standing);
         if (operations.length === 0) return;
-        await this.#perform(operations);
+        await this.#perform(operations, merges);
       } catch {
         // Tried again, or reported as what the write itself ran into.
       }
@@ -196,68 +214,29 @@ class DefaultsStore implements SettingsStore {
 
   /**
    * A refused export, or an empty one, is what a domain looks like that is not there (UNVERIFIED which); so do settings
-   * that are closed to us. A file with keys in it then means that the tool failed; one that is no property list, that
+   * that are closed to us. A file with keys in it then means that the tool failed, or that somebody has put it there and
+   * the daemon has not noticed: what is in it would be lost without a backup. One that is no property list means that
    * the daemon has nothing either.
    */
   async #demandAbsent(refused: boolean): Promise<void> {
-    const bytes = await this.#fileBytes();
-    if (!refused) return;
-    const isThere = bytes === null ? await isListed(this.#domain) : this.#holdsKeys(bytes);
-    if (isThere) throw new SystemError("EXIT_1", "defaults export", this.location);
-  }
-
-  #holdsKeys(bytes: Uint8Array): boolean {
-    try {
-      return contentOf(bytes, this.location).size > 0;
-    } catch (error) {
-      if (error instanceof ProblemError) return false;
-      throw error;
+    const bytes = await daemonFile(this.#domain);
+    if (bytes !== null && holdsKeys(bytes, this.location)) {
+      throw new SystemError(refused ? "EXIT_1" : "FILE_UNNOTICED", "defaults export", this.location);
+    }
+    if (refused && bytes === null && (await isListed(this.#domain))) {
+      throw new SystemError("EXIT_1", "defaults export", this.location);
     }
   }
 
   async #original(): Promise<OriginalFile | null> {
     try {
-      const bytes = await this.#fileBytes();
+      const bytes = await daemonFile(this.#domain);
       return bytes === null ? null : { name: posix.basename(this.location), bytes };
     } catch (error) {
       // The image is what a restore needs.
       if (error instanceof SystemError || error instanceof ProblemError) return null;
       throw error;
     }
-  }
-
-  /** The daemon's file, if it is the account's own; null when there is none. Throws `SETTINGS_UNSAFE`. */
-  async #fileBytes(): Promise<Uint8Array | null> {
-    const { world, user } = this.#domain;
-    try {
-      const folder = await world.files.openFolder(await world.files.realPath(posix.dirname(this.location)));
-      try {
-        const name = posix.basename(this.location);
-        const acceptsOwner = (uid: number) => uid === user.uid;
-        const target = await openTarget({ folder, name, path: this.location, acceptsOwner });
-        if (target === null) return null;
-        try {
-          return await target.file.read(TARGET_CAP_BYTES);
-        } finally {
-          await closeQuietly(target.file);
-        }
-      } finally {
-        await closeQuietly(folder);
-      }
-    } catch (error) {
-      if (error instanceof SystemError && error.code === "ENOENT") return null;
-      throw this.#asClosed(error);
-    }
-  }
-
-  /**
-   * Modes and access lists say `EACCES`; with `EPERM` somebody is kept out, root too, by privacy protection or by the
-   * sandbox of the program that started us (developer.apple.com/forums/thread/678819). Neither is known to close this
-   * folder to a terminal; what it closes are the containers and folders of documents.
-   */
-  #asClosed(error: unknown): unknown {
-    if (!(error instanceof SystemError) || error.code !== "EPERM") return error;
-    return new ProblemError({ code: "PRIVACY_PROTECTED", path: this.location }, { cause: error });
   }
 
   async #readable<T>(read: () => Promise<T>): Promise<T> {
@@ -284,6 +263,14 @@ class DefaultsStore implements SettingsStore {
     if (reason === null) return error;
     return new ProblemError({ code: "DOMAIN_WRITE_FAILED", path: this.location, reason }, { cause: error });
   }
+}
+
+function askedOnce(ask: () => Promise<boolean>): () => Promise<boolean> {
+  let answer: Promise<boolean> | undefined;
+  return () => {
+    answer ??= ask();
+    return answer;
+  };
 }
 
 /** A machine word; null for a bug, which stays what it is. */

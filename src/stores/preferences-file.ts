@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Note } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
 import { type FileStat, type Folder, SystemError, type World } from "../world/world.ts";
+import { demandFoldersOfRoot, foldedName } from "./named-on-mac.ts";
 import { type Carried, rehearseReplacement, replaceFile } from "./replace-file.ts";
 import { asNotReadable } from "./replacement-errors.ts";
 import { PREFERENCES_XML, type SettingsFormat } from "./settings-format.ts";
@@ -26,6 +27,9 @@ import {
  * part of `path` is followed once, knowingly: made by root or the server's account, it must lead to a regular
  * file with one link that belongs to the server's account; that file is then replaced in its own folder.
  *
+ * On a Mac root changes nothing in a folder that others could lead elsewhere (`folder-not-roots`, see
+ * `demandFoldersOfRoot`).
+ *
  * `expectedOwner` is the server's account where it is known, else the owner of the folder is taken for it. The
  * file must belong to that account or to root; for a caller who is not root also to the caller, who gains
  * nothing that was not theirs. A folder that others may write in is no reason to refuse: nothing in it is
@@ -41,7 +45,14 @@ export async function openPreferencesFile(
   options: PreferencesOptions = {},
 ): Promise<SettingsStore> {
   try {
-    return new PreferencesFile(world, await settingsPlace(world, path, options), options);
+    const place = await settingsPlace(world, path, options);
+    try {
+      if (options.readOnly !== true) await demandFoldersOfRoot(world, place);
+    } catch (error) {
+      await closeQuietly(place.folder);
+      throw error;
+    }
+    return new PreferencesFile(world, place, options);
   } catch (error) {
     throw asMissing(error, path) ?? asClosed(world, error, path) ?? asNotReadable(error, path);
   }
@@ -54,6 +65,8 @@ export type PreferencesWorld = Pick<
 
 export interface PreferencesOptions {
   readonly expectedOwner?: { readonly uid: number };
+  /** Only to be read: what would be refused to a change alone is refused when one is tried. */
+  readonly readOnly?: boolean;
   /** `Preferences.xml` where it is not given. */
   readonly format?: SettingsFormat;
   /** Told once, with `METADATA_UNCHECKED`, when attributes were copied but could not be compared. */
@@ -123,6 +136,7 @@ class PreferencesFile implements SettingsStore {
   }
 
   async proveWritable(sizeBytes: number): Promise<void> {
+    await this.#demandFolders();
     this.#note(await rehearseReplacement(this.#world, this.#place, sizeBytes, this.#place.metadataOfNew));
   }
 
@@ -143,6 +157,7 @@ class PreferencesFile implements SettingsStore {
   }
 
   async write(expected: Image | null, image: Image, metadata?: FileMetadata | null): Promise<void> {
+    await this.#demandFolders();
     const carried = await replaceFile(this.#world, this.#place, {
       expected: expected?.bytes ?? null,
       bytes: image.bytes,
@@ -163,6 +178,14 @@ class PreferencesFile implements SettingsStore {
 
   async close(): Promise<void> {
     await closeQuietly(this.#place.folder);
+  }
+
+  async #demandFolders(): Promise<void> {
+    try {
+      await demandFoldersOfRoot(this.#world, this.#place);
+    } catch (error) {
+      throw asClosed(this.#world, error, this.location) ?? asNotReadable(error, this.location);
+    }
   }
 
   #note(carried: Carried): void {
@@ -209,7 +232,7 @@ async function settingsPlace(
       name,
       path: join(folder.path, name),
       acceptsOwner,
-      ...names(folderStat, name, server),
+      ...names(world, folderStat, name, server),
     });
   });
 }
@@ -243,7 +266,7 @@ async function followed(world: PreferencesWorld, link: LinkFound): Promise<Setti
     const acceptsOwner = anyOf(world, [server]);
     const place = { folder, name, path: join(folder.path, name), acceptsOwner, followedFrom: at };
     await closeQuietly((await openTarget(place))?.file ?? null);
-    return keep({ ...place, ...names(folderStat, name, server) });
+    return keep({ ...place, ...names(world, folderStat, name, server) });
   });
 }
 
@@ -270,12 +293,14 @@ async function openFolderAt(world: PreferencesWorld, path: string): Promise<Fold
 }
 
 function names(
+  { platform }: Pick<PreferencesWorld, "platform">,
   folderStat: FileStat,
   name: string,
   server: number,
 ): Pick<SettingsPlace, "lockName" | "metadataOfNew"> {
   const { dev, ino, gid } = folderStat;
-  const hash = createHash("sha256").update(name).digest("hex").slice(0, 16);
+  const file = platform === "darwin" ? foldedName(name) : name;
+  const hash = createHash("sha256").update(file).digest("hex").slice(0, 16);
   return { lockName: `settings-${dev}-${ino}-${hash}`, metadataOfNew: { uid: server, gid, mode: 0o600 } };
 }
 

@@ -25,6 +25,7 @@ export async function openStore(
       return openPreferencesFile(world, server.settingsPath, {
         ...(uid === undefined ? {} : { expectedOwner: { uid } }),
         ...(server.store === "plist" ? { format: (await import("./plist-format.ts")).PLIST } : {}),
+        readOnly,
         onNote,
       });
     }

@@ -146,6 +146,7 @@ describe("settings that may be a trap", () => {
     const store = await storeAt(path, { expectedOwner: { uid: PLEX } });
     await store.write(image(OLD), image(NEW));
     expect(contentOf(path)).toBe(NEW);
+    expect(await store.isDurable()).toBe(true);
   });
 
   it("refuses a link that appears where a file was", async () => {

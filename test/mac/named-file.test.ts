@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
-import { chmod, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { bytesOf, contentOf } from "../../src/stores/defaults-content.ts";
 import { PLIST } from "../../src/stores/plist-format.ts";
-import { openPreferencesFile } from "../../src/stores/preferences-file.ts";
+import { openPreferencesFile, type PreferencesOptions } from "../../src/stores/preferences-file.ts";
 import type { SettingsStore } from "../../src/stores/store.ts";
 import { realWorld } from "../../src/world/real.ts";
 import { REMOVE, replaceWith, SIGNED_IN } from "../support/defaults-contents.ts";
@@ -40,21 +41,31 @@ interface Placed {
   /** On the Mac, and where it really is. */
   readonly path: string;
   readonly real: string;
-  store(user?: string): Promise<SettingsStore>;
+  store(user?: string, options?: PreferencesOptions): Promise<SettingsStore>;
 }
 
 /** A file of jane's with one of the names, and her store of it. */
-async function place(name: Name = "xml.plist", switches: Partial<MacSwitches> = {}): Promise<Placed> {
+async function place(
+  name: Name = "xml.plist",
+  switches: Partial<MacSwitches> = {},
+  folder = "/Users/jane",
+): Promise<Placed> {
   const mac = await openMac({ switches });
   onTestFinished(() => mac.close());
-  const path = `/Users/jane/${name}`;
+  const path = `${folder}/${name}`;
   const real = mac.real(path);
+  await mkdir(dirname(real), { recursive: true });
+  for (let above = folder; ; above = dirname(above)) {
+    if (!above.startsWith("/Users/jane")) await chmod(mac.real(above), 0o755);
+    if (above === "/") break;
+  }
   await writeFile(real, FILES[name], { mode: 0o640 });
   await chmod(real, 0o640);
   await mac.own(path, mac.userNamed("jane"));
   const format = name.endsWith(".plist") ? { format: PLIST } : {};
-  const store = async (user = "jane") => {
-    const opened = await openPreferencesFile({ ...realWorld(), ...mac.world(user) }, path, format);
+  const store = async (user = "jane", options: PreferencesOptions = {}) => {
+    const world = { ...realWorld(), ...mac.world(user) };
+    const opened = await openPreferencesFile(world, path, { ...format, ...options });
     onTestFinished(() => opened.close());
     return opened;
   };
@@ -114,6 +125,8 @@ describe.each(NAMES)("a named %s on a Mac", (name) => {
     await put(placed, "com.apple.lastuseddate#PS", USED);
     await put(placed, "com.apple.quarantine", Buffer.from("0083;5f;Safari;").toString("hex"));
     await put(placed, "org.example.checksum#CS", "AABB");
+    await put(placed, "com.apple.metadata:kMDItemWhereFroms", "62706C6973743030");
+    await put(placed, "com.apple.metadata:kMDItemDownloadedDate", "62706C6973743030");
     for (const each of ["com.apple.provenance", "com.apple.macl"]) putBySystem(placed.real, each);
     const store = await placed.store();
     const image = await imageIn(store);
@@ -129,20 +142,96 @@ describe.each(NAMES)("a named %s on a Mac", (name) => {
 });
 
 test("a named file keeps its marks when root replaces it, and stays its owner's", async () => {
-  const placed = await place();
+  const placed = await place("xml.plist", {}, ROOTS);
   await put(placed, "com.apple.metadata:_kMDItemUserTags", "0102");
-  const store = await placed.store("root");
+  const { uid } = await ownerOf(placed);
+  const store = await placed.store("root", { expectedOwner: { uid } });
   const image = await imageIn(store);
+  await store.proveWritable(9_000);
   await store.write(image, await store.preview(image, REMOVE));
   expect(await attributes(placed)).toEqual({ "com.apple.metadata:_kMDItemUserTags": "0102" });
-  expect((await store.readImage())?.metadata).toMatchObject({ uid: 501, gid: 20, mode: 0o640 });
+  expect((await store.readImage())?.metadata).toMatchObject({ uid, mode: 0o640 });
+});
+
+const ROOTS = "/Library/Plex/settings";
+
+async function ownerOf({ mac, path }: Placed) {
+  return await mac.world("root").files.lstat(path);
+}
+
+describe("root changes no named file on a Mac whose name others can lead elsewhere", () => {
+  const refusal = (path: string) => ({ code: "SETTINGS_UNSAFE", path, reason: "folder-not-roots" });
+
+  test.each([
+    ["below a folder that a group may write in", "/Library", 0o775],
+    ["below a folder that all may write in", "/Library/Plex", 0o757],
+    ["below a folder like /tmp", "/Library/Plex", 0o1777],
+    ["in a folder that a group may write in", ROOTS, 0o770],
+  ] as const)("%s", async (_, folder, mode) => {
+    const placed = await place("xml.plist", {}, ROOTS);
+    const expectedOwner = { uid: (await ownerOf(placed)).uid };
+    const before = await placed.store("root", { expectedOwner });
+    await chmod(placed.mac.real(folder), mode);
+    expect(await problemIn(placed.store("root", { expectedOwner }))).toEqual(refusal(placed.path));
+    // Reading goes on.
+    for (const store of [before, await placed.store("root", { expectedOwner, readOnly: true })]) {
+      await demandUnchangeable(placed, store);
+    }
+  });
+
+  test("in another account's folder", async () => {
+    const placed = await place();
+    expect(await problemIn(placed.store("root"))).toEqual(refusal(placed.path));
+    await demandUnchangeable(placed, await placed.store("root", { readOnly: true }));
+  });
+
+  const demandUnchangeable = async (placed: Placed, store: SettingsStore) => {
+    const image = await imageIn(store);
+    expect(await problemIn(store.proveWritable(9_000))).toEqual(refusal(placed.path));
+    const write = store.write(image, await store.preview(image, REMOVE));
+    expect(await problemIn(write)).toEqual(refusal(placed.path));
+    expect(readFileSync(placed.real)).toEqual(FILES["xml.plist"]);
+  };
+
+  test("through a link into such a folder", async () => {
+    const placed = await place();
+    await mkdir(placed.mac.real(ROOTS), { recursive: true });
+    await symlink(placed.path, placed.mac.real(`${ROOTS}/link.plist`));
+    const world = { ...realWorld(), ...placed.mac.world("root") };
+    const opened = openPreferencesFile(world, `${ROOTS}/link.plist`, { format: PLIST });
+    expect(await problemIn(opened)).toEqual(refusal(placed.path));
+  });
+
+  test("while its owner does", async () => {
+    const placed = await place();
+    await chmod(placed.mac.real("/Users/jane"), 0o777);
+    const store = await placed.store();
+    const image = await imageIn(store);
+    await store.write(image, await store.preview(image, REMOVE));
+    expect(store.parse(await imageIn(store)).credentials.token).toBeUndefined();
+  });
+});
+
+test("one lock is for one file on a Mac, however its name is written", async () => {
+  const placed = await place();
+  const world = { ...realWorld(), ...placed.mac.world("jane") };
+  const lockOf = async (name: string, platform: "darwin" | "linux" = "darwin") => {
+    const path = `/Users/jane/${name}`;
+    const store = await openPreferencesFile({ ...world, platform }, path, { format: PLIST });
+    await store.close();
+    return store.lockName;
+  };
+  const [one] = [await lockOf("Straße é copy.plist")];
+  for (const same of ["STRASSE É COPY.PLIST", "straße e\u0301 Copy.plist", "ſtraſse É copy.plist"]) {
+    expect([same, await lockOf(same)]).toEqual([same, one]);
+    expect(await lockOf(same, "linux")).not.toBe(one);
+  }
+  expect(await lockOf("strase é copy.plist")).not.toBe(one);
 });
 
 const MARKS: Readonly<Record<string, (placed: Placed) => Promise<void>>> = {
   acl: async ({ real }) => mark(real, "acl", "group:everyone deny delete\nuser:bob inherited allow read"),
   flags: async ({ real }) => mark(real, "flags", "hidden,tracked"),
-  "com.apple.metadata:kMDItemWhereFroms": (placed) =>
-    put(placed, "com.apple.metadata:kMDItemWhereFroms", "62706C6973743030"),
   "org.example.note": (placed) => put(placed, "org.example.note", ""),
   "com.apple.FinderInfo": async (placed) => {
     await put(placed, "com.apple.FinderInfo", FINDER_INFO);

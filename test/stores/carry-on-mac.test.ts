@@ -187,6 +187,9 @@ describe("what a file has beside its bytes on a Mac", () => {
   test.each([
     ["com.apple.quarantine", "left"],
     ["com.apple.provenance", "left"],
+    ["com.apple.metadata:kMDItemWhereFroms", "left"],
+    ["com.apple.metadata:kMDItemDownloadedDate", "left"],
+    ["com.apple.metadata:kMDItemFinderComment", "refused"],
     ["com.apple.macl", "left"],
     ["org.example.sum#CS", "left"],
     ["org.example.sum#N", "left"],

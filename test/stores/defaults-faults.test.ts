@@ -1,7 +1,8 @@
 import { readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { bytesOf, type DomainContent } from "../../src/stores/defaults-content.ts";
+import { bytesOf, contentOf, type DomainContent } from "../../src/stores/defaults-content.ts";
 import { openDefaultsStore } from "../../src/stores/defaults-store.ts";
+import type { PlistValue } from "../../src/stores/plist-value.ts";
 import { imageOf } from "../../src/stores/preferences-file.ts";
 import type { Image, SettingsStore } from "../../src/stores/store.ts";
 import { earlier, REMOVE, replaceWith, SIGNED_IN, text } from "../support/defaults-contents.ts";
@@ -139,7 +140,7 @@ test.for(CASES)("%s, import %s: a process that dies leaves a known state", async
 });
 
 test.for(CASES)("%s, import %s: is half done when it cannot be taken back either", async ([, , start]) => {
-  const isChange = (line: string) => /^defaults (delete|import)/.test(line);
+  const isChange = (line: string) => /^defaults (delete|import) com/.test(line);
   const { mac: counted, store: counting, from: one, to: other } = await start();
   let changes = 0;
   counted.beforeCall = (line) => {
@@ -187,6 +188,85 @@ test.for(CASES)("%s, import %s: a taking back that dies leaves a known state", a
     if (deaths < at) expect(standing).toEqual(from);
   }
   expect(deaths).toBeGreaterThan(5);
+});
+
+/** What a lossy way into the daemon makes something else of. */
+const FRAGILE: DomainContent = new Map<string, PlistValue>([
+  ["SULastCheckTime", { kind: "date", seconds: 801_234_567.25 }],
+  ["Width", { kind: "real", bits: 0x3dcc_cccdn, width: 4 }],
+  ["Deep", { kind: "array", items: [{ kind: "date", seconds: 0.1 }] }],
+]);
+
+test.for(CASES)("%s, import %s: values that change on their way are no obstacle", async ([, way, start]) => {
+  const opened = async () => {
+    const { mac, store, from, to } = await start();
+    const fragile = (image: Image) => imageOf(bytesOf(new Map([...contentOf(image.bytes, ""), ...FRAGILE])));
+    mac.values = new Map([...mac.values, ...FRAGILE]);
+    mac.transport = "lossy";
+    return { mac, store, from: fragile(from), to: fragile(to) };
+  };
+  const holds = async ({ store }: Started, wanted: Image) =>
+    expect(store.partsOf(await imageIn(store), wanted)).toEqual([]);
+  const started = await opened();
+  const { mac, store, from, to } = started;
+  const calls = mac.lines.length;
+  await store.write(from, to);
+  const count = mac.lines.length - calls;
+  await holds(started, to);
+  await store.write(to, from);
+  await holds(started, from);
+  if (way === "merges") {
+    for (const [name, value] of FRAGILE) expect([name, mac.values.get(name)]).toEqual([name, value]);
+  }
+  // Any call that fails, that of the read back among them.
+  for (let at = 1; at <= count; at += 1) {
+    const failing = await opened();
+    failing.mac.fault({ at, kind: "fails-after" });
+    const isWritten = await failing.store.write(failing.from, failing.to).then(
+      () => true,
+      () => false,
+    );
+    failing.mac.fault(null);
+    await holds(failing, isWritten ? failing.to : failing.from);
+    expect(isKnownHalf(failing, await imageIn(failing.store))).toBe(false);
+  }
+});
+
+test.for(Object.entries(WRITES))(
+  "%s: what an import takes although it seemed to leave it comes back",
+  async ([, start]) => {
+    const { mac, store, from, to } = await start(true);
+    mac.pathsDiffer = true;
+    const imports = (store.partsOf(from, to) ?? []).some((part) => part.to !== null);
+    const failed = { code: "DOMAIN_WRITE_FAILED", path: mac.settingsPath, reason: "READ_BACK" };
+    if (imports) expect(await problemIn(store.write(from, to))).toEqual(failed);
+    else await store.write(from, to);
+    expect(await imageIn(store)).toEqual(imports ? from : to);
+  },
+);
+
+test("nothing but what is to be set is handed over where an import merges, and all else where nobody can tell", async () => {
+  const handedOver = async (prepare: (mac: MemoryDefaults) => void, replaces = false) => {
+    const { mac, store, from } = await standingAt(SIGNED_IN, replaces);
+    const image = await store.preview(from, REPLACE);
+    prepare(mac);
+    await store.write(from, image);
+    const last = mac.handed.at(-1) ?? new Map();
+    return [...last.keys()].sort();
+  };
+  const three = ["PlexOnlineMail", "PlexOnlineToken", "PlexOnlineUsername"];
+  const all = [...SIGNED_IN.keys()].filter((name) => name !== "PlexOnlineHome").sort();
+  expect(await handedOver(() => undefined)).toEqual(three);
+  expect(await handedOver(() => undefined, true)).toEqual(all);
+  for (let at = 1; at <= 4; at += 1) {
+    for (const kind of ["fails", "hangs"] as const) {
+      expect([at, kind, await handedOver((mac) => mac.fault({ at, kind }))]).toEqual([at, kind, all]);
+    }
+  }
+  const unclear = (mac: MemoryDefaults) => {
+    mac.probeExports = bytesOf(new Map([["Else", text("x")]]));
+  };
+  expect(await handedOver(unclear)).toEqual(all);
 });
 
 test("somebody else's key that comes in between ends a write, and stays", async () => {

@@ -1,11 +1,11 @@
-import { rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { bytesOf } from "../../src/stores/defaults-content.ts";
 import { type DefaultsWorld, openDefaultsStore } from "../../src/stores/defaults-store.ts";
 import { imageOf } from "../../src/stores/preferences-file.ts";
 import type { SettingsStore } from "../../src/stores/store.ts";
-import { SystemError } from "../../src/world/world.ts";
+import { type FileStat, type Folder, SystemError } from "../../src/world/world.ts";
 import { REMOVE, replaceWith, SIGNED_IN, text } from "../support/defaults-contents.ts";
 import { imageIn } from "../support/defaults-store-contract.ts";
 import { MemoryDefaults } from "../support/memory-defaults.ts";
@@ -33,8 +33,37 @@ function refusing(code: string, uid = mac.server.account.uid): DefaultsWorld {
   return { ...world, user: { ...world.user, uid }, files: { ...world.files, openFolder } };
 }
 
+/** Every file below the folder seems to be another account's: by its name, or only once it is open. */
+function withForeignFiles(below: string, when: "named" | "opened"): DefaultsWorld {
+  const world = mac.world();
+  const foreign = (stat: FileStat): FileStat => ({ ...stat, uid: 12_345 });
+  const openFolder: typeof world.files.openFolder = async (path) => {
+    const folder = await world.files.openFolder(path);
+    if (!path.startsWith(below)) return folder;
+    const lstat: Folder["lstat"] = async (name) => {
+      const stat = await folder.lstat(name);
+      return when === "named" ? foreign(stat) : stat;
+    };
+    const openFile: Folder["openFile"] = async (name, access) => {
+      const file = await folder.openFile(name, access);
+      return withMethods(file, { stat: async () => foreign(await file.stat()) });
+    };
+    return withMethods(folder, { lstat, openFile });
+  };
+  return { ...world, files: { ...world.files, openFolder } };
+}
+
+function withMethods<T extends object>(object: T, methods: Partial<T>): T {
+  return new Proxy(object, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(key in methods ? methods : target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 function changes(): string[] {
-  return mac.lines.filter((line) => / (delete|import) /.test(line));
+  return mac.lines.filter((line) => / (delete|import) com\./.test(line));
 }
 
 /** From now on an export is refused. */
@@ -58,12 +87,26 @@ describe("a domain that an export does not tell", () => {
     expect(await (await storeOf()).readImage()).toBeNull();
   });
 
-  test("is one that the tool failed to tell where its file has keys, if it was refused", async () => {
+  test("is one that the tool failed to tell where its file has keys", async () => {
     writeFileSync(mac.settingsPath, bytesOf(SIGNED_IN));
-    expect(await (await storeOf()).readImage()).toBeNull();
     mac.fault({ at: 1, tool: "defaults", kind: "fails" });
     const failed = { code: "SYSTEM_CALL_FAILED", what: "defaults export", reason: "EXIT_1" };
     expect(await problemIn((await storeOf()).readImage())).toEqual({ ...failed, path: mac.settingsPath });
+  });
+
+  test("is not taken for absent over a file with keys that the daemon has not noticed, nor written over", async () => {
+    writeFileSync(mac.settingsPath, bytesOf(SIGNED_IN));
+    const store = await storeOf();
+    const unnoticed = {
+      code: "SYSTEM_CALL_FAILED",
+      what: "defaults export",
+      path: mac.settingsPath,
+      reason: "FILE_UNNOTICED",
+    };
+    expect(await problemIn(store.readImage())).toEqual(unnoticed);
+    expect(await problemIn(store.proveWritable(1))).toEqual(unnoticed);
+    expect(await problemIn(store.write(null, imageOf(bytesOf(SIGNED_IN))))).toEqual(unnoticed);
+    expect(changes()).toEqual([]);
   });
 
   test("is one that the tool failed to tell where the daemon lists it", async () => {
@@ -136,22 +179,20 @@ describe("the daemon's file", () => {
     expect(await problemIn(store.proveWritable(1))).toEqual(unsafe);
   });
 
-  test("is refused, before anything else, where another account owns it", async () => {
-    writeFileSync(mac.settingsPath, bytesOf(SIGNED_IN));
-    const world = mac.world();
-    const openFolder: typeof world.files.openFolder = async (path) => {
-      const folder = await world.files.openFolder(path);
-      if (!path.startsWith(dirname(mac.settingsPath))) return folder;
-      const lstat = async (name: string) => ({ ...(await folder.lstat(name)), uid: 12_345 });
-      return Object.assign(Object.create(folder), {
-        lstat,
-        close: () => folder.close(),
-      }) as typeof folder;
-    };
-    const store = await storeOf({ ...world, files: { ...world.files, openFolder } });
-    expect(await store.readImage()).not.toHaveProperty("original");
-    expect(await problemIn(store.proveWritable(1))).toMatchObject({ reason: "foreign-owner" });
-  });
+  test.each(["named", "opened"] as const)(
+    "is refused where another account owns it, once it is %s",
+    async (when) => {
+      writeFileSync(mac.settingsPath, bytesOf(SIGNED_IN));
+      const store = await storeOf(withForeignFiles(dirname(mac.settingsPath), when));
+      expect(await store.readImage()).not.toHaveProperty("original");
+      const refusal = { code: "SETTINGS_UNSAFE", path: mac.settingsPath, reason: "foreign-owner" };
+      expect(await problemIn(store.proveWritable(1))).toEqual(refusal);
+      expect(await store.isDurable()).toBe(false);
+      expect(await (await storeOf()).isDurable()).toBe(true);
+      mac.values = new Map();
+      expect(await problemIn(store.readImage())).toEqual(refusal);
+    },
+  );
 
   test("may be missing with its folder: the daemon may know the domain, or nobody does", async () => {
     rmSync(dirname(mac.settingsPath), { recursive: true });
@@ -232,7 +273,7 @@ describe("a write", () => {
 
   test("tells the reason of the call that failed, whichever it was", async () => {
     const reasons: string[] = [];
-    for (let at = 4; at <= 7; at += 1) {
+    for (let at = 9; at <= 12; at += 1) {
       mac.values = SIGNED_IN;
       const store = await storeOf();
       const image = await imageIn(store);
@@ -272,7 +313,7 @@ describe("a write", () => {
     const image = await imageIn(store);
     const to = await store.preview(image, replaceWith("t", "n", "m"));
     mac.beforeCall = (line) => {
-      if (line.startsWith("defaults import")) mac.exports = new TextEncoder().encode("{");
+      if (line.startsWith("defaults import com.")) mac.exports = new TextEncoder().encode("{");
     };
     expect(await problemIn(store.write(image, to))).toEqual({
       code: "DOMAIN_WRITE_FAILED",
@@ -305,14 +346,18 @@ test("the folder of an export is the account's alone, and what mktemp printed is
       return { ...result, status, stdout: stdout(result.stdout) };
     },
   });
-  const open = answering((made) => {
-    chmodSync(made.trim(), 0o750);
-    return made;
-  });
-  expect(await problemIn((await storeOf(open)).readImage())).toMatchObject({
-    code: "SETTINGS_UNSAFE",
-    reason: "foreign-owner",
-  });
+  for (const others of [0o40, 0o20, 0o10, 0o4, 0o2, 0o1]) {
+    const open = answering((made) => {
+      chmodSync(made.trim(), 0o700 | others);
+      return made;
+    });
+    expect(await problemIn((await storeOf(open)).readImage())).toEqual({
+      code: "SETTINGS_UNSAFE",
+      path: mac.settingsPath,
+      reason: "foreign-owner",
+    });
+  }
+  expect(mac.lines.some((line) => line.includes(" export "))).toBe(false);
   const before = mac.lines.length;
   for (const wrong of [
     () => "/tmp/plex-reclaim\n",
@@ -342,20 +387,16 @@ test("nothing is exported into a folder that is another account's", async () => 
   expect(mac.lines.some((line) => line.includes(" export "))).toBe(false);
 });
 
-test("an exported file that is another account's is never read", async () => {
-  const world = mac.world();
-  const openFolder: typeof world.files.openFolder = async (path) => {
-    const folder = await world.files.openFolder(path);
-    const lstat = async (name: string) => ({ ...(await folder.lstat(name)), uid: 12_345 });
-    return Object.assign(Object.create(folder), {
-      lstat,
-      stat: () => folder.stat(),
-      close: () => folder.close(),
-    }) as typeof folder;
-  };
-  const store = await storeOf({ ...world, files: { ...world.files, openFolder } });
-  expect(await problemIn(store.readImage())).toMatchObject({ reason: "foreign-owner" });
-});
+test.each(["named", "opened"] as const)(
+  "an exported file that is another account's is never read, once it is %s",
+  async (when) => {
+    const store = await storeOf(withForeignFiles(mac.temporary, when));
+    const refusal = { code: "SETTINGS_UNSAFE", path: mac.settingsPath, reason: "foreign-owner" };
+    expect(await problemIn(store.readImage())).toEqual(refusal);
+    expect(mac.lines.filter((line) => line.includes(" export "))).toHaveLength(1);
+    expect(readdirSync(mac.temporary)).toEqual([]);
+  },
+);
 
 test("what was exported is removed at the second attempt, and told when that fails as well", async () => {
   const world = mac.world();

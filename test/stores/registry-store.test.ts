@@ -59,6 +59,7 @@ describe("any settings in a registry", () => {
           Array.from({ length: values.length - others.length }, () => "deleteValue"),
         );
         expect(sorted(registry.valuesAt(PATH))).toEqual(sorted(others));
+        expect(await store.isDurable()).toBe(true);
       }),
       { numRuns: 300 },
     );

@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync } from "node:fs";
 import { join, posix } from "node:path";
-import { realWorld } from "../../src/world/real.ts";
+import { realFiles } from "../../src/world/files.ts";
 import {
   type FileAccess,
   type FileStat,
@@ -30,7 +30,8 @@ export interface MacView {
  * folders. Files and folders are real, so handles, links and renames are as well.
  */
 export function macFiles(view: MacView): Files {
-  const real = realWorld().files;
+  // A Mac shows a process no descriptors as folders: names are used, as there.
+  const real = realFiles("");
   const at = (path: string, follow: boolean, call: string) => {
     view.demandAlive();
     const resolved = resolveLinks(view.disk, path, follow, call);
@@ -154,12 +155,15 @@ function setOwner(view: MacView, stat: FileStat): void {
   view.owners.set(keyOf(stat), { uid: view.uid, gid });
 }
 
-/** What was set here counts; then what the tools have set as root; else who the place belongs to. */
+/**
+ * What the tools have set as root counts (the number of a file that is gone may be theirs by now); then what was set
+ * here; else who the place belongs to.
+ */
 function owned(view: MacView, path: string, stat: FileStat): FileStat {
-  const set = view.owners.get(keyOf(stat));
-  if (set !== undefined) return { ...stat, ...set };
   const known = view.users.some((user) => user.uid === stat.uid && user.uid !== 0);
   if (process.geteuid?.() === 0 && known) return stat;
+  const set = view.owners.get(keyOf(stat));
+  if (set !== undefined) return { ...stat, ...set };
   const [, temporaryOf] = /^\/private\/var\/folders\/zz\/(\d+)\//.exec(path) ?? [];
   const owner = view.users.find(
     ({ uid, home }) => path === home || path.startsWith(`${home}/`) || temporaryOf === String(uid),

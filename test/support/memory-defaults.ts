@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { writeBinaryPlist } from "../../src/stores/plist-binary-writer.ts";
 import { readPlist } from "../../src/stores/plist-reader.ts";
-import type { PlistValue } from "../../src/stores/plist-value.ts";
+import { numberOfReal, type PlistValue, realOf } from "../../src/stores/plist-value.ts";
 import { realFiles } from "../../src/world/files.ts";
 import type { RunOptions, RunResult, World } from "../../src/world/world.ts";
 import { type MacFault, MacFaults, ProcessDied } from "./mac-tools.ts";
@@ -18,8 +18,16 @@ export type MemoryValues = ReadonlyMap<string, PlistValue>;
 export class MemoryDefaults {
   values: MemoryValues = new Map();
   importReplaces = false;
+  /** Imports into a domain that is named by a path do the other thing. */
+  pathsDiffer = false;
+  /** What a way into the daemon does to dates (nanoseconds since 1970, cut off) and to reals of 4 bytes. */
+  transport: "exact" | "lossy" = "exact";
   /** What is exported instead of the values. */
   exports: Uint8Array | null = null;
+  /** What is exported of a domain that is named by a path instead of its values. */
+  probeExports: Uint8Array | null = null;
+  /** What each import into the account's domain was handed over. */
+  readonly handed: MemoryValues[] = [];
   /** The processes that `ps` shows besides the first one: number and seconds since 1970. */
   running: ReadonlyMap<number, number> = new Map();
   /** The number of the processes that `world` makes. */
@@ -32,6 +40,8 @@ export class MemoryDefaults {
   readonly #folder = mkdtempSync(join(tmpdir(), "memory-defaults-"));
   readonly #faults = new MacFaults();
   readonly #lines: string[] = [];
+  /** By their paths. */
+  readonly #paths = new Map<string, MemoryValues>();
   #refuses = false;
 
   constructor() {
@@ -61,7 +71,7 @@ export class MemoryDefaults {
     const life = { dead: false };
     return {
       user: { ...account, home: this.#folder },
-      files: realFiles(),
+      files: realFiles(""),
       processes: { ownPid: this.pid, plexMediaServers: async () => [] },
       run: (file, args, options) => {
         if (life.dead) throw new ProcessDied();
@@ -84,11 +94,12 @@ export class MemoryDefaults {
 
   #run(tool: string, args: readonly string[], { stdin }: RunOptions): RunResult {
     this.beforeCall([tool, ...args].join(" "));
-    const [verb = "", , third = ""] = args;
+    const [verb = "", domain = "", third = ""] = args;
     if (tool === "mktemp") return ended(0, `${mkdtempSync(join(this.temporary, `${third}.`))}\n`);
     if (tool === "ps") return ended(0, this.#processes());
     if (tool === "rm") rmSync(third, { recursive: true, force: true });
     else if (tool !== "defaults") return ended(127);
+    else if (domain.startsWith("/")) this.#ofPath(verb, domain, third, stdin);
     else if (verb === "export") writeFileSync(third, this.exports ?? this.#exported());
     else if (verb === "domains")
       return ended(0, `com.apple.dock${this.values.size > 0 ? `, ${DOMAIN}` : ""}\n`);
@@ -125,13 +136,53 @@ export class MemoryDefaults {
   }
 
   #import(stdin: RunOptions["stdin"]): void {
+    const values = this.#handedOver(stdin);
+    this.handed.push(values);
+    this.values = new Map([...(this.importReplaces ? [] : this.values), ...values]);
+  }
+
+  #ofPath(verb: string, path: string, file: string, stdin: RunOptions["stdin"]): void {
+    const values = this.#paths.get(path) ?? new Map();
+    const replaces = this.importReplaces !== this.pathsDiffer;
+    if (verb === "import")
+      this.#paths.set(path, new Map([...(replaces ? [] : values), ...this.#handedOver(stdin)]));
+    else
+      writeFileSync(
+        file,
+        this.probeExports ?? writeBinaryPlist({ kind: "dictionary", entries: [...values] }),
+      );
+  }
+
+  #handedOver(stdin: RunOptions["stdin"]): MemoryValues {
     if (!(stdin instanceof Uint8Array)) throw new Error("NOT_BINARY");
     const { root } = readPlist(stdin, "");
     if (root.kind !== "dictionary") throw new Error("NO_DICTIONARY");
-    this.values = new Map([...(this.importReplaces ? [] : this.values), ...root.entries]);
+    return new Map(
+      root.entries.map(([key, value]) => [key, this.transport === "exact" ? value : sent(value)]),
+    );
   }
 }
 
+/** As it comes out of a message to the daemon that has dates as `xpc_date_create` takes them, and no 4-byte reals. */
+function sent(value: PlistValue): PlistValue {
+  switch (value.kind) {
+    case "date":
+      return {
+        kind: "date",
+        seconds: Math.trunc((value.seconds + SECONDS_TO_2001) * 1e9) / 1e9 - SECONDS_TO_2001,
+      };
+    case "real":
+      return realOf(numberOfReal(value));
+    case "array":
+      return { kind: "array", items: value.items.map(sent) };
+    case "dictionary":
+      return { kind: "dictionary", entries: value.entries.map(([key, each]) => [key, sent(each)] as const) };
+    default:
+      return value;
+  }
+}
+
+const SECONDS_TO_2001 = 978_307_200;
 const DOMAIN = "com.plexapp.plexmediaserver";
 
 function ended(status: number, stdout = ""): RunResult {

@@ -79,6 +79,8 @@ class Daemon {
   readonly logFolder: string;
   readonly executable: string;
   readonly values: Values = new Map();
+  /** Domains that are named by the paths of their files. */
+  readonly byPath = new Map<string, Values>();
 
   constructor(home: string) {
     this.home = home;
@@ -184,7 +186,7 @@ function worldOf(machine: SimulatedMachine, daemon: Daemon, temporary: string): 
     platform: "darwin",
     user: { ...JANE, home: daemon.home },
     env: { HOME: daemon.home, USER: JANE.name, TMPDIR: `${temporary}/` },
-    files: ownedByJane(realFiles()),
+    files: ownedByJane(realFiles("")),
     processes: {
       ownPid: 77,
       plexMediaServers: async () => {
@@ -281,6 +283,7 @@ function startOf(ticks: number): string {
 function defaults({ daemon }: Parts, args: readonly string[], { stdin }: RunOptions): RunResult {
   const [verb, domain, word = ""] = args;
   if (verb === "domains") return said(`com.apple.dock, ${DOMAIN}\n`);
+  if (domain?.startsWith("/")) return byPath(daemon, [verb ?? "", domain, word], stdin);
   if (domain !== DOMAIN) return failed("no such domain");
   switch (verb) {
     case "export":
@@ -298,6 +301,19 @@ function defaults({ daemon }: Parts, args: readonly string[], { stdin }: RunOpti
     default:
       return failed("usage", 255);
   }
+}
+
+function byPath(
+  { byPath: domains }: Daemon,
+  [verb, path, file]: readonly [string, string, string],
+  stdin: RunOptions["stdin"],
+): RunResult {
+  const values = domains.get(path) ?? new Map();
+  if (verb === "import") domains.set(path, new Map([...values, ...entriesOf(Buffer.from(stdin ?? ""))]));
+  else if (verb === "export")
+    writeFileSync(file, writeBinaryPlist({ kind: "dictionary", entries: [...values] }));
+  else return failed("usage", 255);
+  return said("");
 }
 
 function launchctl(_parts: Parts, [verb, target]: readonly string[]): RunResult {

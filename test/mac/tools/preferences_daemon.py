@@ -14,6 +14,7 @@ path of the file shares the memory of the one that is named by its name).
 """
 
 import contextlib
+import datetime
 import hashlib
 import os
 import plistlib
@@ -81,7 +82,7 @@ class Domain:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(real)
         else:
-            os.makedirs(os.path.dirname(real), exist_ok=True)
+            self._make_folder(os.path.dirname(real))
             part = real + ".standin"
             with open(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as new:
                 new.write(binary(self.values))
@@ -91,6 +92,14 @@ class Domain:
             os.rename(part, real)
         self._stamp = stamp(real)
         self._save()
+
+    def _make_folder(self, folder):
+        """UNVERIFIED: that one which is gone is made again. If so, it is the account's."""
+        if not os.path.isdir(folder):
+            os.makedirs(folder)
+            if os.geteuid() == 0:
+                owner = mac.user(self.uid)
+                os.chown(folder, self.uid, owner["gid"] if owner else 0)
 
     def _load(self):
         memory = self._memory()
@@ -197,6 +206,23 @@ def arranged(value):
         }.get(mac.SWITCHES["keyOrder"], lambda key: 0)
         return {key: arranged(value[key]) for key in sorted(value, key=order)}
     return [arranged(each) for each in value] if isinstance(value, list) else value
+
+
+def handed_over(value):
+    """
+    As it comes out of a message to the daemon. Messages have dates in nanoseconds since 1970 in an integer
+    (xpc_date_create, <xpc/xpc.h>); that preferences are sent in such is UNVERIFIED (`dates`). `plistlib` keeps
+    microseconds, so what is lost is made out to be that much; it keeps no reals of 4 bytes at all.
+    """
+    if isinstance(value, dict):
+        return {key: handed_over(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [handed_over(each) for each in value]
+    if isinstance(value, datetime.datetime) and mac.SWITCHES["dates"] == "cut-off":
+        seconds = (value - datetime.datetime(1970, 1, 1)).total_seconds()
+        microseconds = int(seconds * 1e9) // 1000 - (1 if value.microsecond else 0)
+        return datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=microseconds)
+    return value
 
 
 def binary(value):
