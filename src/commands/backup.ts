@@ -170,7 +170,7 @@ async function restore(
 ): Promise<Ending> {
   const { returning, plan } = await prepare(session, id, options, target, state);
   const { backup, running } = returning;
-  await demandReady(state, target, { running, sizeBytes: backup.image.bytes.length });
+  await demandReady(session.context, state, target, { running, sizeBytes: backup.image.bytes.length });
   await acceptPlan(session, options, plan);
   const changed = await putBackupBack(session, options, state, target, returning, async () => backup.image);
   return afterChange(session, options, target, state, plexTvOf(session, options), {

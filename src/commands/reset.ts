@@ -92,7 +92,7 @@ async function change(
   const given = parked !== null || wantsClaimCode(options);
   const nothing = await nothingToDo(session, command, options, target, found, plexTv, given);
   if (nothing !== null) return nothing;
-  await demandReady(state, target, { running: found.running, sizeBytes: roomFor(found) });
+  await demandReady(context, state, target, { running: found.running, sizeBytes: roomFor(found) });
   // That these settings can be edited, and a second reader agrees to it, is known before a code is spent.
   await nextImage(target, found.stored.image, null);
   if (parked !== null && wantsClaimCode(options)) say(session, { code: "CLAIM_CODE_NOT_NEEDED" });

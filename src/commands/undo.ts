@@ -145,7 +145,7 @@ async function bringBack(
     say(session, { code: "DRY_RUN" });
     return ending("DRY_RUN", { server: target.server.id, run: run.id });
   }
-  await demandReady(state, target, {
+  await demandReady(context, state, target, {
     running: running || endsRunning,
     sizeBytes: backup.image.bytes.length + 16 * 1024,
   });

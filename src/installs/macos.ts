@@ -10,7 +10,6 @@ import {
 } from "../services/mac-processes.ts";
 import type { MacUser } from "../services/mac-user.ts";
 import { isPlistName } from "../stores/settings-format.ts";
-import { SystemError, type World } from "../world/world.ts";
 import {
   addressFor,
   commandsFor,
@@ -27,13 +26,16 @@ import {
   settingsOf,
   settingsPathOf,
 } from "./macos-domain.ts";
+import { accountOfFile } from "./macos-file-owner.ts";
 
 /**
  * Every Plex Media Server of this Mac: one for each account that has its preferences, or runs it. A person sees the own
- * one, root those of all; of others `unseen` names the settings where a server of theirs runs. With `settings` only
- * that one, found or not: a file is one alone, but for an account's own, which the preference daemon keeps.
+ * one, root those of all; of others `unseen` names the settings where a server of theirs runs, or its executable where
+ * nobody tells their home. With `settings` only that one, found or not: a file is one alone, but for an account's own,
+ * which the preference daemon keeps.
  *
- * Never throws for what it may not see: where `ps` does not show everything, that stands in a server's `unseen`.
+ * Never throws for what it may not see: where `ps` does not show everything, that stands in a server's `unseen`. Throws
+ * `SETTINGS_OWNER_UNKNOWN` for `settings` of which cannot be told whether the daemon keeps them.
  */
 export async function findServersOnMac(world: DomainWorld, options: FindOptions): Promise<FoundServers> {
   const all = await listMacProcesses(world);
@@ -58,6 +60,9 @@ export async function findServersOnMac(world: DomainWorld, options: FindOptions)
     } else if (settings === "unseen" && (runs || mayActAs(world, account))) {
       unseen.push(settingsPathOf(account));
     }
+  }
+  for (const { uid, path } of running) {
+    if (accounts.every((account) => account.uid !== uid) && !unseen.includes(path)) unseen.push(path);
   }
   servers.sort((one, other) => (one.server.settingsPath < other.server.settingsPath ? -1 : 1));
   return { servers, unseen };
@@ -126,23 +131,8 @@ async function namedServer(
   named: string,
 ): Promise<FoundServer> {
   const path = posix.resolve(named);
-  for (const account of accounts) {
-    if (await isSameFile(world, path, settingsPathOf(account)))
-      return ofAccount(world, account, given, false);
-  }
-  return ofFile(world, given, path);
-}
-
-/** By its name where one of the two cannot be looked at; else also by what it is, through links and another case. */
-async function isSameFile({ files }: Pick<World, "files">, one: string, other: string): Promise<boolean> {
-  if (one === other) return true;
-  try {
-    const [first, second] = [await files.stat(one), await files.stat(other)];
-    return first.dev === second.dev && first.ino === second.ino;
-  } catch (error) {
-    if (error instanceof SystemError) return false;
-    throw error;
-  }
+  const account = await accountOfFile(world, { accounts, processes: given.all }, path);
+  return account === null ? ofFile(world, given, path) : ofAccount(world, account, given, false);
 }
 
 /**

@@ -125,6 +125,8 @@ export type Note =
   | { readonly code: "UPDATER_RUNS"; readonly service: string }
   /** It ran with an administrator's full rights, and is started without them. */
   | { readonly code: "STARTED_WITHOUT_ELEVATION" }
+  /** macOS may ask now whether we may send requests to it, and waits for the answer. */
+  | { readonly code: "CONSENT_MAY_BE_ASKED"; readonly application: string }
   | { readonly code: "SETTINGS_LINK_FOLLOWED"; readonly path: string; readonly target: string }
   | { readonly code: "SERVER_UNREADABLE"; readonly path: string; readonly line: string };
 

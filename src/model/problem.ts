@@ -55,6 +55,8 @@ export type Problem =
   | { readonly code: "DESKTOP_OUT_OF_REACH"; readonly account: string; readonly line: string }
   /** Privacy protection of macOS closes it, to root too. */
   | { readonly code: "PRIVACY_PROTECTED"; readonly path: string }
+  /** It lies where a Mac keeps the live settings of an account, and which one that is nobody tells. */
+  | { readonly code: "SETTINGS_OWNER_UNKNOWN"; readonly path: string }
   /** The system was not allowed to hand over the request to quit, or nobody answered its question. */
   | { readonly code: "AUTOMATION_REFUSED"; readonly application: string }
   /** launchd starts it again after every end. `line` unloads that job, `backLine` loads it again. */
@@ -148,7 +150,9 @@ export type UnsafeReason =
   | "foreign-owner"
   | "not-regular"
   | "link-target"
-  | "single-file-mount";
+  | "single-file-mount"
+  /** On a Mac, for root: its folder or one above it is another account's, or one in which others may write. */
+  | "folder-not-roots";
 
 export type UnwritableReason = "no-space" | "read-only" | "immutable" | "denied";
 

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import type { Server } from "../model/server.ts";
 import { shellWord } from "../model/shell-word.ts";
 import { SystemError, type World } from "../world/world.ts";
+import { type JobFile, namesServer, readJob, TOOL_MS, tool } from "./mac-job.ts";
 import { type MacUser, runAs } from "./mac-user.ts";
 
 /** A job of launchd that has to do with the server, and is loaded. */
@@ -33,7 +34,8 @@ export async function loadedJobs(
   const user = userOf(server);
   if (user === null) return "unknown";
   const looked: (readonly MacJob[] | "unseen")[] = [await jobsOfProcesses(world, user, pids)];
-  for (const folder of foldersOf(user)) looked.push(...(await jobsInFolder(world, user, folder)));
+  const whose = { user, server };
+  for (const folder of foldersOf(user)) looked.push(...(await jobsInFolder(world, whose, folder)));
   const jobs = new Map<string, MacJob>();
   // Of a job that is seen both ways, the one with its lines stands.
   for (const job of looked.flatMap((each) => (each === "unseen" ? [] : each))) jobs.set(job.label, job);
@@ -102,98 +104,33 @@ async function filesIn({ files }: JobWorld, folder: string): Promise<string[] | 
   }
 }
 
-interface JobFile {
-  readonly label: string;
-  readonly words: readonly string[];
-  /** `sometimes`: under conditions, by a timetable, or when something else happens. */
-  readonly keepAlive: "always" | "sometimes" | "never";
+interface Whose {
+  readonly user: MacUser;
+  readonly server: Server;
 }
-
-/** Read with the account's own rights: its folder may lead anywhere. Null for what is no job. */
-async function readJob(world: JobWorld, user: MacUser, path: string): Promise<JobFile | "unseen" | null> {
-  const words = ["-convert", "json", "-o", "-", "--", path];
-  const answer = await tool(() => runAs(world, user, "/usr/bin/plutil", words, { timeoutMs: TOOL_MS }));
-  // Closed to the account; or it has dates or data, which JSON has no form for.
-  if (answer?.status !== 0) return "unseen";
-  const job = dictionaryOf(answer.stdout);
-  const label = job?.["Label"];
-  if (job === null || typeof label !== "string" || label === "") return null;
-  return { label, words: textsOf(job), keepAlive: keepAliveOf(job) };
-}
-
-function dictionaryOf(json: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(json);
-    return isDictionary(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-function isDictionary(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function textsOf(job: Readonly<Record<string, unknown>>): string[] {
-  const listed: unknown = job["ProgramArguments"];
-  const all: unknown[] = [job["Program"], ...(Array.isArray(listed) ? listed : [])];
-  return all.filter((each) => typeof each === "string");
-}
-
-/** A dictionary names conditions: after a failure, say. Whether a server that was asked to quit counts so is not known. */
-function keepAliveOf(job: Readonly<Record<string, unknown>>): JobFile["keepAlive"] {
-  const keep = job["KeepAlive"];
-  if (keep === true) return "always";
-  const conditions = keep !== undefined && keep !== false;
-  return conditions || job["OnDemand"] === false || STARTS.some((key) => job[key] !== undefined)
-    ? "sometimes"
-    : "never";
-}
-
-/** What else starts a job that ended: launchd.plist(5), which also names `OnDemand` as the `KeepAlive` of Mac OS X 10.4. */
-const STARTS = [
-  "StartInterval",
-  "StartCalendarInterval",
-  "StartOnMount",
-  "WatchPaths",
-  "QueueDirectories",
-  "LaunchEvents",
-];
-
-/** Its bundle or its executable as a word, or what `open` is told. What only works on its data does not count. */
-function namesServer(job: JobFile): boolean {
-  const words = job.words.map((word) => word.replaceAll("\\ ", " "));
-  const opens = words.some((word) => /(?:^|[\s/])open(?:\s|$)/u.test(word));
-  return words.some((word) => BUNDLE.test(word) || EXECUTABLE.test(word) || (opens && OPENED.test(word)));
-}
-
-const BUNDLE = /Plex Media Server\.app\/?["']?$/iu;
-/** Anywhere in a line for the shell. */
-const EXECUTABLE = /Plex Media Server\.app\/Contents\/MacOS\/Plex Media Server(?:$|[\s"'`;&|<>()])/iu;
-const OPENED = /(?:^|\s|["'])(?:Plex Media Server(?:\.app)?|com\.plexapp\.plexmediaserver)(?:$|\s|["'])/iu;
 
 async function jobsInFolder(
   world: JobWorld,
-  user: MacUser,
+  whose: Whose,
   folder: JobFolder,
 ): Promise<(readonly MacJob[] | "unseen")[]> {
   const paths = await filesIn(world, folder.path);
   if (paths === "unseen") return [paths];
   const found: (readonly MacJob[] | "unseen")[] = [];
-  for (const path of paths) found.push(await jobOfFile(world, user, folder, path));
+  for (const path of paths) found.push(await jobOfFile(world, whose, folder, path));
   return found;
 }
 
 /** None where the file is no job of this server, or not loaded. */
 async function jobOfFile(
   world: JobWorld,
-  user: MacUser,
+  { user, server }: Whose,
   folder: JobFolder,
   path: string,
 ): Promise<readonly MacJob[] | "unseen"> {
   const job = await readJob(world, user, path);
   if (job === "unseen") return job;
-  if (job === null || !namesServer(job) || job.keepAlive === "never") return [];
+  if (job === null || !namesServer(job, server) || job.keepAlive === "never") return [];
   const domain = await domainOf(world, folder, job);
   if (domain === "unseen") return domain;
   return domain === null ? [] : [jobIn({ ...folder, domain }, path, job)];
@@ -236,15 +173,4 @@ async function jobsOfProcesses(
     const showLine = `launchctl print ${shellWord(`gui/${user.uid}/${label}`)}`;
     return [{ label, keepsAlive: false, line: "", backLine: "", showLine }];
   });
-}
-
-const TOOL_MS = 15_000;
-
-async function tool<T>(call: () => Promise<T>): Promise<T | null> {
-  try {
-    return await call();
-  } catch (error) {
-    if (error instanceof SystemError) return null;
-    throw error;
-  }
 }

@@ -1,15 +1,15 @@
 import { ProblemError } from "../model/problem.ts";
 import type { Server, ServerProcess } from "../model/server.ts";
 import { shellWord } from "../model/shell-word.ts";
-import { SystemError, type World } from "../world/world.ts";
+import { type RunOptions, SystemError, type World } from "../world/world.ts";
 import { loadedJobs, userOf } from "./mac-agents.ts";
 import { attemptAs, type MacAttempt, NOT_RUNNING } from "./mac-attempt.ts";
 import { launch } from "./mac-launch.ts";
-import { macProcessesOf } from "./mac-processes.ts";
+import { demandMacProcesses, macProcessesOf } from "./mac-processes.ts";
 import { ASK_CONSENT, IS_RUNNING, NO_CONSENT, NOT_UNDERSTOOD, QUIT, STOP } from "./mac-scripts.ts";
 import type { MacUser } from "./mac-user.ts";
 import { runProgram } from "./program.ts";
-import type { Service, ServiceWorld } from "./service.ts";
+import type { Company, Service, ServiceWorld } from "./service.ts";
 
 /** Without its files, what keeps the server alive is not looked for. */
 export type MacServiceWorld = ServiceWorld & Partial<Pick<World, "files">>;
@@ -22,7 +22,8 @@ export type MacServiceWorld = ServiceWorld & Partial<Pick<World, "files">>;
  * Errors of `osascript` and `open` are known by their number: their texts are in the language of the account.
  *
  * `demandControl` also throws `KEPT_ALIVE_BY_AGENT`, `DESKTOP_OUT_OF_REACH` (its `line` is empty as well),
- * `AUTOMATION_REFUSED`, and `STOP_FAILED` where no event can be sent at all; `requestStop` throws `STOP_FAILED` (its
+ * `AUTOMATION_REFUSED`, `SYSTEM_CALL_FAILED` where `ps` tells nothing, and `STOP_FAILED` where no event can be sent at
+ * all; `requestStop` throws `STOP_FAILED` (its
  * `detail` is the number, or how the tool ended) and `AUTOMATION_REFUSED`. The first of them lets macOS ask for the
  * consent, while nothing has been changed yet; of a server that does not run it asks nothing, for it is only started.
  */
@@ -39,7 +40,7 @@ export function macApplication(world: MacServiceWorld, server: Server, applicati
   return {
     stopLine: mac.stopLine,
     startLine: mac.startLine,
-    demandControl: (settings) => demandControl(mac, user, settings),
+    demandControl: (settings, company) => demandControl(mac, user, settings, company),
     stopDeadlineMs: async () => STOP_MS,
     requestStop: () => requestStop(mac, demandUser(user)),
     condition: async () => "unknown",
@@ -66,6 +67,7 @@ const QUIT_MS = 30_000;
 const TOOL_MS = 15_000;
 
 const CONNECTION_BROKE = "-609";
+const NAME = "Plex Media Server";
 
 /** A line for the shell in which we were called: of who came by `sudo`, the shell is that person's. */
 function lineFor({ user, env }: MacServiceWorld, account: MacUser | null, words: readonly string[]): string {
@@ -80,17 +82,21 @@ function demandUser(user: MacUser | null): MacUser {
   return user;
 }
 
-async function demandControl(mac: MacServer, account: MacUser | null, settings: string): Promise<void> {
+async function demandControl(
+  mac: MacServer,
+  account: MacUser | null,
+  settings: string,
+  company: Company | undefined,
+): Promise<void> {
   const { world, server } = mac;
   const user = demandUser(account);
-  const needsPrivilege = new ProblemError({ code: "NEEDS_PRIVILEGE", path: settings, line: "" });
-  if (world.user.uid !== 0 && world.user.uid !== user.uid) throw needsPrivilege;
-  const processes = await macProcessesOf(world, server);
-  if (processes === "unknown") throw needsPrivilege;
+  if (world.user.uid !== 0 && world.user.uid !== user.uid)
+    throw new ProblemError({ code: "NEEDS_PRIVILEGE", path: settings, line: "" });
+  const processes = await demandMacProcesses(world, server);
   await demandNotKeptAlive(mac, processes);
   await demandDesktop(mac, user);
   await demandApplication(mac);
-  if (processes.length > 0) await demandReach(mac, user, processes);
+  if (processes.length > 0) await demandReach(mac, user, processes, company);
 }
 
 /** Unloading it for a while would be ours to undo after a crash as well; a person does that better. */
@@ -136,10 +142,16 @@ async function demandApplication({ world, application }: MacServer): Promise<voi
 }
 
 /** One that runs and is on no desktop that our events reach was not launched there: by SSH, or as a daemon. */
-async function demandReach(mac: MacServer, user: MacUser, own: readonly ServerProcess[]): Promise<void> {
-  let asked = await script(mac, user, ASK_CONSENT, CONSENT_MS);
+async function demandReach(
+  mac: MacServer,
+  user: MacUser,
+  own: readonly ServerProcess[],
+  company: Company | undefined,
+): Promise<void> {
+  let asked = await askConsent(mac, user, company);
   // Only the last event to come is sure to be understood then, and that it may be sent.
-  if (NOT_UNDERSTOOD.has(asked.failure ?? "")) asked = await script(mac, user, IS_RUNNING, TOOL_MS);
+  if (NOT_UNDERSTOOD.has(asked.failure ?? ""))
+    asked = await script(mac, user, IS_RUNNING, { timeoutMs: TOOL_MS });
   if (asked.failure !== null) throw refusalOf(mac, asked.failure);
   if (asked.stdout.trim() === "true") return;
   // It may just have ended.
@@ -149,9 +161,25 @@ async function demandReach(mac: MacServer, user: MacUser, own: readonly ServerPr
     throw new ProblemError({ code: "OTHER_SESSION", pid: first.pid, account: user.name });
 }
 
+/** Whoever does not want to be asked calls it off; whether the question then goes from the screen is UNVERIFIED. */
+async function askConsent(mac: MacServer, user: MacUser, company: Company | undefined): Promise<MacAttempt> {
+  demandUninterrupted(company);
+  company?.tell({ code: "CONSENT_MAY_BE_ASKED", application: NAME });
+  const signal = company === undefined ? {} : { signal: company.interrupt };
+  const asked = await script(mac, user, ASK_CONSENT, { timeoutMs: CONSENT_MS, ...signal });
+  demandUninterrupted(company);
+  return asked;
+}
+
+function demandUninterrupted(company: Company | undefined): void {
+  if (company === undefined || !company.interrupt.aborted) return;
+  const reason: unknown = company.interrupt.reason;
+  throw new ProblemError({ code: "INTERRUPTED", signal: typeof reason === "string" ? reason : "SIGINT" });
+}
+
 async function requestStop(mac: MacServer, user: MacUser): Promise<void> {
   if (await isGone(mac)) return;
-  const { failure } = await script(mac, user, QUIT, QUIT_MS);
+  const { failure } = await script(mac, user, QUIT, { timeoutMs: QUIT_MS });
   if (failure === null || failure === NOT_RUNNING || failure === CONNECTION_BROKE) return;
   if (await isGone(mac)) return;
   throw refusalOf(mac, failure);
@@ -165,7 +193,7 @@ async function isGone({ world, server }: MacServer): Promise<boolean> {
 /** Who is being asked for the consent, and does not answer, keeps the event waiting. */
 function refusalOf({ stopLine }: MacServer, failure: string): ProblemError {
   return failure === "timeout" || NO_CONSENT.has(failure)
-    ? new ProblemError({ code: "AUTOMATION_REFUSED", application: "Plex Media Server" })
+    ? new ProblemError({ code: "AUTOMATION_REFUSED", application: NAME })
     : new ProblemError({ code: "STOP_FAILED", command: stopLine, detail: failure });
 }
 
@@ -173,8 +201,8 @@ function script(
   { world }: MacServer,
   user: MacUser,
   lines: readonly string[],
-  timeoutMs: number,
+  options: RunOptions,
 ): Promise<MacAttempt> {
   const words = lines.flatMap((line) => ["-e", line]);
-  return attemptAs(world, user, "/usr/bin/osascript", words, timeoutMs);
+  return attemptAs(world, user, "/usr/bin/osascript", words, options);
 }

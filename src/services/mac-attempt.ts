@@ -1,4 +1,4 @@
-import { type RunResult, SystemError, type World } from "../world/world.ts";
+import { type RunOptions, type RunResult, SystemError, type World } from "../world/world.ts";
 import { type MacUser, runAs } from "./mac-user.ts";
 
 export interface MacAttempt {
@@ -19,10 +19,10 @@ export async function attemptAs(
   user: MacUser,
   file: string,
   words: readonly string[],
-  timeoutMs: number,
+  options: RunOptions,
 ): Promise<MacAttempt> {
   try {
-    const result = await runAs(world, user, file, words, { timeoutMs });
+    const result = await runAs(world, user, file, words, options);
     return { failure: failureOf(result), stdout: result.stdout };
   } catch (error) {
     if (error instanceof SystemError) return { failure: error.code, stdout: "" };

@@ -1,3 +1,4 @@
+import { ProblemError } from "../model/problem.ts";
 import { type Server, type ServerProcess, uidOf } from "../model/server.ts";
 import type { World } from "../world/world.ts";
 import { loadedJobs } from "./mac-agents.ts";
@@ -22,6 +23,21 @@ export async function macProcessesOf(
   server: Server,
 ): Promise<readonly ServerProcess[] | "unknown"> {
   return processesIn(await listMacProcesses(world), server);
+}
+
+/**
+ * The same, or a problem with the reason: `sudo` would not help, since `ps` shows everybody everything. Throws
+ * `SYSTEM_CALL_FAILED`.
+ */
+export async function demandMacProcesses(
+  world: Pick<World, "run">,
+  server: Server,
+): Promise<readonly ServerProcess[]> {
+  const listed = await askPs(world);
+  const found = typeof listed === "string" ? "unknown" : processesIn(listed, server);
+  if (found !== "unknown") return found;
+  const reason = typeof listed === "string" ? listed : "PATH_HIDDEN";
+  throw new ProblemError({ code: "SYSTEM_CALL_FAILED", what: "ps", path: PS, reason });
 }
 
 /** The same, out of a list that is there already. */
@@ -61,19 +77,27 @@ export async function isSupervisedOnMac(world: ProcessWorld, server: Server): Pr
 export async function listMacProcesses(
   world: Pick<World, "run">,
 ): Promise<readonly MacProcess[] | "unknown"> {
+  const listed = await askPs(world);
+  return typeof listed === "string" ? "unknown" : listed;
+}
+
+/** The processes, or a machine word for why they are not known. */
+async function askPs(world: Pick<World, "run">): Promise<readonly MacProcess[] | string> {
   const env = { LANG: "C", LC_ALL: "C", TZ: "UTC0" };
-  const answer = await runProgram(world, "/bin/ps", PS_WORDS, { timeoutMs: PS_MS, env });
-  if (answer === null || answer.status !== 0) return "unknown";
+  const answer = await runProgram(world, PS, PS_WORDS, { timeoutMs: PS_MS, env });
+  if (answer === null) return "ENOENT";
+  if (answer.timedOut) return "ETIMEDOUT";
+  if (answer.status !== 0) return answer.signal ?? `EXIT_${answer.status}`;
   const lines = answer.stdout.split("\n");
   // What was cut off in the middle does not end with a line break.
-  if (lines.pop() !== "") return "unknown";
+  if (lines.pop() !== "") return "CUT_OFF";
   const found: MacProcess[] = [];
   for (const line of lines.filter((each) => each.trim() !== "")) {
     const process = processIn(line);
-    if (process === null && MENTIONS_SERVER.test(line)) return "unknown";
+    if (process === null && MENTIONS_SERVER.test(line)) return "NOT_UNDERSTOOD";
     if (process !== null && process !== "zombie") found.push(process);
   }
-  return found.some(({ pid }) => pid === LAUNCHD) ? found : "unknown";
+  return found.some(({ pid }) => pid === LAUNCHD) ? found : "INCOMPLETE";
 }
 
 /** Whether a path is that of the server's executable, in whatever bundle; this file system does not mind case. */
@@ -81,11 +105,15 @@ export function isServerExecutable(path: string): boolean {
   return SERVER_EXECUTABLE.test(path);
 }
 
+const PS = "/bin/ps";
 const PS_WORDS = ["-axww", "-o", "pid=,ppid=,uid=,state=,lstart=,comm="];
 const PS_MS = 15_000;
 const LAUNCHD = 1;
-/** Source: Homebrew's cask, ChuckPa's DBRepair. A shell inside the bundle starts it by a relative path. */
-const SERVER_EXECUTABLE = /(?:\/Plex Media Server\.app\/Contents\/MacOS\/|^(?:[^/]+\/)*)Plex Media Server$/iu;
+/**
+ * Source: Homebrew's cask, ChuckPa's DBRepair. The bundle may have any name (the Finder's for a second one is `Plex
+ * Media Server 2.app`); a shell inside it starts the server by a relative path.
+ */
+const SERVER_EXECUTABLE = /(?:\/[^/]+\.app\/Contents\/MacOS\/|^(?:[^/]+\/)*)Plex Media Server$/iu;
 
 function candidatesIn(
   all: readonly MacProcess[] | "unknown",

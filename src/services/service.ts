@@ -1,4 +1,12 @@
+import type { Note } from "../model/event.ts";
 import type { World } from "../world/world.ts";
+
+/** Who is there while somebody may have to answer a question of the system. */
+export interface Company {
+  /** As `interrupt` of a run: its reason is the signal's name. */
+  readonly interrupt: AbortSignal;
+  tell(what: Note): void;
+}
 
 /** How a server is stopped and started. One file a mechanism beside this one. */
 export interface Service {
@@ -10,8 +18,11 @@ export interface Service {
    * That this account could stop the server *and* start it again, from here. Changes nothing. Throws `NEEDS_PRIVILEGE`
    * (its `line` is empty: the command layer knows it), `NO_WAY_TO_STOP`, `OTHER_SESSION`, `NO_DESKTOP_TO_START_ON`.
    * `settings`: where the settings are, for that problem.
+   *
+   * The system may put a question to its person meanwhile: `company` is told before, and can call it off
+   * (`INTERRUPTED`).
    */
-  demandControl(settings: string): Promise<void>;
+  demandControl(settings: string, company?: Company): Promise<void>;
   /** How long a polite stop may take: below the manager's own kill. Milliseconds. */
   stopDeadlineMs(): Promise<number>;
   /** Asks it to stop and returns when the request is taken; does not wait, and never kills. */

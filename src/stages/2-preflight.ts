@@ -1,3 +1,4 @@
+import type { Note } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { Server, ServerProcess } from "../model/server.ts";
 import type { Settings } from "../model/settings.ts";
@@ -84,11 +85,16 @@ async function answersAs({ world }: PathContext, url: string, machineIdentifier:
  * the state directory takes a backup. Leaves nothing behind.
  */
 export async function demandReady(
+  context: PathContext,
   state: StateDirectory,
   target: Target,
   options: { running: boolean; sizeBytes: number },
 ): Promise<void> {
-  if (options.running) await target.service.demandControl(target.store.location);
+  if (options.running) {
+    const { interrupt } = context;
+    const company = { interrupt, tell: (what: Note) => note(context, what) };
+    await target.service.demandControl(target.store.location, company);
+  }
   await target.store.proveWritable(options.sizeBytes);
   await demandSpace(state, options.sizeBytes);
 }

@@ -173,7 +173,10 @@ async function forgetParked(
   }
 }
 
-async function becomesDurable({ world: { clock }, interrupt }: PathContext, target: Target): Promise<boolean> {
+async function becomesDurable(
+  { world: { clock }, interrupt }: PathContext,
+  target: Target,
+): Promise<boolean> {
   const startedMs = clock.monotonicMs();
   for (;;) {
     if (await target.store.isDurable()) return true;

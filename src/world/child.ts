@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
-import type { RunResult } from "./world.ts";
+import type { RunOptions, RunResult } from "./world.ts";
 
 /** How a program ended. */
 export type End = Pick<RunResult, "status" | "signal" | "timedOut">;
@@ -31,6 +31,24 @@ export function feed(child: ChildProcess, input: string | Uint8Array | undefined
   // A program need not read its input: a broken pipe is no failure of ours.
   child.stdin?.on("error", ignore);
   child.stdin?.end(input);
+}
+
+/** Calls once: at the deadline, or when the signal is (or becomes) aborted. Answers what calls it off. */
+export function whenOver(
+  { timeoutMs, signal }: Pick<RunOptions, "timeoutMs" | "signal">,
+  call: () => void,
+): () => void {
+  const callOff = () => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", over);
+  };
+  const over = () => {
+    callOff();
+    call();
+  };
+  const timer = setTimeout(over, signal?.aborted ? 0 : timeoutMs);
+  signal?.addEventListener("abort", over);
+  return callOff;
 }
 
 /** Waits a moment for the last output; a background process may hold the pipes open for ever. */

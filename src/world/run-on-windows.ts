@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { win32 } from "node:path";
 import { attempt, narrowed } from "./attempt.ts";
-import { collect, drained, type End, feed, letGo, UNKILLABLE_MS } from "./child.ts";
+import { collect, drained, type End, feed, letGo, UNKILLABLE_MS, whenOver } from "./child.ts";
 import { type RunOptions, type RunResult, SystemError } from "./world.ts";
 
 /**
@@ -15,7 +15,7 @@ import { type RunOptions, type RunResult, SystemError } from "./world.ts";
  *
  * With `options.shell`, `file` is a command line for `cmd`; it takes no `args`.
  *
- * At the deadline it is ended with everything that it has started, by force: Windows knows no polite way for a program
+ * At the deadline, and when `options.signal` is aborted, it is ended with everything that it has started, by force: Windows knows no polite way for a program
  * without a window. With `options.leaveRunning` it lives on instead.
  *
  * @throws SystemError with call `spawn` when the program cannot be started (`ENOENT`, `EACCES`, …), `EINVAL` for what
@@ -46,7 +46,7 @@ export async function runOnWindows(
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   feed(child, options.stdin);
-  const end = await ended(child, program, options.timeoutMs, leaveRunning ? null : systemFolder);
+  const end = await ended(child, program, options, leaveRunning ? null : systemFolder);
   await drained(child);
   letGo(child);
   return { ...end, stdout: stdout(), stderr: stderr() };
@@ -79,20 +79,28 @@ function environment(folder: string, own: Readonly<Record<string, string>>): Rec
 }
 
 /** `endBy`: the folder of the program that ends others; null: the child is not ended. */
-function ended(child: ChildProcess, program: string, timeoutMs: number, endBy: string | null): Promise<End> {
+function ended(
+  child: ChildProcess,
+  program: string,
+  options: RunOptions,
+  endBy: string | null,
+): Promise<End> {
   return new Promise((resolve, reject) => {
     let timedOut = false;
-    let timer = setTimeout(() => {
+    let timer: NodeJS.Timeout | undefined;
+    const callOff = whenOver(options, () => {
       timedOut = true;
       if (endBy === null) return resolve({ status: null, signal: null, timedOut });
       endTree(child, endBy);
       timer = setTimeout(() => resolve({ status: null, signal: null, timedOut }), UNKILLABLE_MS);
-    }, timeoutMs);
+    });
     child.once("error", (error) => {
+      callOff();
       clearTimeout(timer);
       reject(narrowed(error, "spawn", program));
     });
     child.once("exit", (status) => {
+      callOff();
       clearTimeout(timer);
       resolve({ status: timedOut ? null : status, signal: null, timedOut });
     });

@@ -1,7 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { attempt, narrowed } from "./attempt.ts";
-import { collect, drained, type End, feed, ignore, letGo, UNKILLABLE_MS } from "./child.ts";
+import { collect, drained, type End, feed, ignore, letGo, UNKILLABLE_MS, whenOver } from "./child.ts";
 import { type RunOptions, type RunResult, SystemError } from "./world.ts";
 
 /**
@@ -13,7 +13,7 @@ import { type RunOptions, type RunResult, SystemError } from "./world.ts";
  *
  * With `options.shell`, `file` is a command line for `/bin/sh`, and `args` are its `$1`, `$2`, …
  *
- * At the deadline its whole process group is asked to end (SIGTERM) and after two seconds made to (SIGKILL).
+ * At the deadline, and when `options.signal` is aborted, its whole process group is asked to end (SIGTERM) and after two seconds made to (SIGKILL).
  * It is over when the program itself has ended: what it left in the background (`server &`) is not waited
  * for, and lives on.
  *
@@ -33,7 +33,7 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   feed(child, options.stdin);
-  const end = await ended(child, program, options.timeoutMs);
+  const end = await ended(child, program, options);
   await drained(child);
   if (options.shell && !end.timedOut) keepDraining(child);
   letGo(child);
@@ -70,22 +70,25 @@ function stdioOf(options: RunOptions): StdioOptions {
   return [input, "pipe", "pipe", ...(options.pass ?? []).map((file) => file.fd)];
 }
 
-function ended(child: ChildProcess, program: string, timeoutMs: number): Promise<End> {
+function ended(child: ChildProcess, program: string, options: RunOptions): Promise<End> {
   return new Promise((resolve, reject) => {
     let timedOut = false;
-    let timer = setTimeout(() => {
+    let timer: NodeJS.Timeout | undefined;
+    const callOff = whenOver(options, () => {
       timedOut = true;
       killGroup(child, "SIGTERM");
       timer = setTimeout(() => {
         killGroup(child, "SIGKILL");
         timer = setTimeout(() => resolve({ status: null, signal: null, timedOut }), UNKILLABLE_MS);
       }, GRACE_MS);
-    }, timeoutMs);
+    });
     child.once("error", (error) => {
+      callOff();
       clearTimeout(timer);
       reject(narrowed(error, "spawn", program));
     });
     child.once("exit", (status, signal) => {
+      callOff();
       clearTimeout(timer);
       // It ended in time for the grace, but those it started in its group may not have.
       if (timedOut) killGroup(child, "SIGKILL");

@@ -49,6 +49,8 @@ export interface Clock {
 
 export interface RunOptions {
   readonly timeoutMs: number;
+  /** Aborted, it ends the program as the deadline would; that counts as `timedOut`, too. */
+  readonly signal?: AbortSignal;
   /** The whole environment of the child besides a fixed PATH and LANG=C; never a secret. */
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Uint8Array;
@@ -64,7 +66,7 @@ export interface RunOptions {
 }
 
 export interface RunResult {
-  /** Exit status, or null when it was ended by a signal or by its deadline. */
+  /** Exit status, or null when it was ended by a signal, by its deadline or by who called it. */
   readonly status: number | null;
   readonly signal: string | null;
   readonly timedOut: boolean;

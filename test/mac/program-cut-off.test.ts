@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { demandLanguage } from "../support/both-languages.ts";
+import { APPLICATION } from "../support/mac-application.ts";
 import { whyNoMacProcesses } from "../support/mac-process.ts";
 import { type MacProcessStage, onMacProcesses } from "../support/mac-process-stage.ts";
 import { demandEnd, eventually, notesOf } from "../support/stage.ts";
@@ -8,6 +9,8 @@ import { demandEnd, eventually, notesOf } from "../support/stage.ts";
 const whyNot = whyNoMacProcesses();
 
 const PATIENCE_MS = 240_000;
+/** Into the live domain; others are tried out in one of our own. */
+const WRITE = `import ${APPLICATION.bundleId}`;
 
 type Fate = "goes through all the same" | "dies with it";
 
@@ -44,6 +47,33 @@ describe.skipIf(whyNot !== null).concurrent(`a process of a Mac that is cut off 
         expect(ended.stdout).toContain("(INTERRUPTED)");
         expect(await stage.outside.settings()).toEqual(before);
         expect(await stage.server.token()).toBe(token);
+        await demandSettled(stage);
+      });
+    },
+  );
+
+  test.each(["en", "ru"] as const)(
+    "Ctrl-C ends a question for consent that stands on the screen, and nothing was changed (%s)",
+    async (language) => {
+      await onMacProcesses({ switches: { consent: "asked" }, server: { home: true } }, async (stage) => {
+        const before = { ...(await stage.outside.settings()), processes: await stage.server.processes() };
+        const args = ["reset", "--yes", "--lang", language, "--claim-code-file", await stage.codeFile()];
+        const run = stage.atTerminal(args);
+        await run.printed(WORDS[language].asked);
+        const isAsked = async () => (await stage.calls()).some(({ tool }) => tool === "osascript");
+        await eventually(isAsked, "a question");
+        const beganMs = performance.now();
+        run.type("\u0003");
+        const ended = await run.end();
+        // The question itself stays for a minute.
+        expect(performance.now() - beganMs).toBeLessThan(30_000);
+        demandEnd(ended, 130);
+        demandLanguage(ended.stdout, language);
+        expect(ended.stdout).toContain("(INTERRUPTED)");
+        const after = { ...(await stage.outside.settings()), processes: await stage.server.processes() };
+        expect(after).toEqual(before);
+        expect(await stage.outside.exchanges()).toBe(0);
+        await stage.mac.setSwitches({ consent: "granted" });
         await demandSettled(stage);
       });
     },
@@ -106,7 +136,7 @@ describe.skipIf(whyNot !== null).concurrent(`a process of a Mac that is cut off 
     await onMacProcesses({ server: { home: true } }, async (stage) => {
       const before = await stage.outside.settings();
       const code = await stage.plexTv.issueClaimCode(stage.server.owner.username);
-      await killedAt(stage, ["reset", "--yes"], "import", "goes through all the same", { PLEX_CLAIM: code });
+      await killedAt(stage, ["reset", "--yes"], WRITE, "goes through all the same", { PLEX_CLAIM: code });
       const next = await stage.json(["reset", "--yes"]);
       expect(notesOf(next)).toContain("RUN_SETTLED");
       demandEnd(next, 4, "NOT_LOCKED_OUT");
@@ -148,6 +178,6 @@ function copiesOf(stage: MacProcessStage): string[] {
 }
 
 const WORDS = {
-  en: { seen: "You asked to stop." },
-  ru: { seen: "Запрос на прерывание получен." },
+  en: { seen: "You asked to stop.", asked: "If macOS asks now" },
+  ru: { seen: "Запрос на прерывание получен.", asked: "Если macOS сейчас спросит" },
 };

@@ -1,7 +1,9 @@
+import { renameSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import type { Event } from "../../src/model/event.ts";
-import { APPLICATION } from "../support/mac-application.ts";
+import { until } from "../../src/standins/server-process.ts";
+import { APPLICATION, bundleAt } from "../support/mac-application.ts";
 import type { MacServer } from "../support/mac-server.ts";
 import { type MacStage, onMac } from "../support/mac-stage.ts";
 import { DEFAULT_SWITCHES, type MacSwitches } from "../support/mac-switches.ts";
@@ -268,6 +270,66 @@ describe.concurrent("on a Mac", () => {
       });
       expect(await standing(stage)).toEqual(before);
       expect(await stage.exchanges()).toBe(0);
+    });
+  });
+
+  test("a server whose bundle was renamed is stopped, healed and launched from there again", async () => {
+    const application = bundleAt("/Applications/Plex Media Server 2.app");
+    await onMac({ server: { application, home: true } }, async (stage) => {
+      const before = await standing(stage);
+      await stage.call(await withCode(stage), OK);
+      expect(await stage.isHealed()).toBe(true);
+      const after = await standing(stage);
+      expect(after.others).toBe(before.others);
+      expect(after.processes).toHaveLength(1);
+      expect(after.processes).not.toEqual(before.processes);
+      const opened = (await stage.mac.calledWith()).filter(({ tool }) => tool === "open");
+      expect(new Set(opened.map(({ args }) => args.at(-1)))).toEqual(new Set([application.path]));
+    });
+  });
+
+  test.each(["number", "error-domains"] as const)(
+    "an update that replaces the bundle at the quit is waited for (errors as %s)",
+    async (openErrors) => {
+      await onMac({ switches: { openErrors } }, async (stage) => {
+        const executable = stage.mac.real(APPLICATION.executable);
+        const opens = async () => (await stage.mac.calledWith()).filter(({ tool }) => tool === "open").length;
+        const before = await opens();
+        const updated: Promise<void>[] = [];
+        const onEvent = (event: Event) => {
+          if (event.type !== "step" || event.step !== "start" || event.phase !== "begin") return;
+          renameSync(executable, `${executable}.new`);
+          const isRefused = async () => (await opens()) > before + 1;
+          updated.push(
+            until(isRefused, 60_000, "NOT_TRIED_AGAIN").then(() =>
+              renameSync(`${executable}.new`, executable),
+            ),
+          );
+        };
+        await stage.call(await withCode(stage), OK, { onEvent });
+        await Promise.all(updated);
+        expect(updated).toHaveLength(1);
+        expect(await stage.isHealed()).toBe(true);
+        expect(await stage.server.processes()).toHaveLength(1);
+      });
+    },
+  );
+
+  test("a ps that tells nothing is said as such before anything is touched", async () => {
+    await onMac({}, async (stage) => {
+      const before = await standing(stage);
+      stage.mac.fault({ at: 3, tool: "ps", kind: "fails" });
+      const wanted = { exitCode: 3, code: "SYSTEM_CALL_FAILED" };
+      const ended = await stage.call(await withCode(stage), wanted);
+      expect(ended.result["problem"]).toMatchObject({ what: "ps", path: "/bin/ps", reason: "EXIT_1" });
+      expect(await standing(stage)).toEqual(before);
+      expect(await stage.exchanges()).toBe(0);
+    });
+  });
+
+  test("that macOS may ask for a consent is told before it can", async () => {
+    await onMac({}, async (stage) => {
+      expect(notesOf(await stage.call(RESET, SIGNED_OUT))).toContain("CONSENT_MAY_BE_ASKED");
     });
   });
 

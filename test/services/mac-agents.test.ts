@@ -122,6 +122,9 @@ test.each([
   ["a shell with a line", ["/bin/sh", "-c", "sleep 9; open -a 'Plex Media Server.app' -g"], true],
   ["a shell with its path", ["/bin/sh", "-c", `exec '${EXECUTABLE}' >/dev/null 2>&1`], true],
   ["a shell with blanks behind strokes", ["sh", "-c", `${EXECUTABLE.replaceAll(" ", "\\ ")} &`], true],
+  ["a bundle that the Finder has renamed", ["open", "-W", "/Applications/Plex Media Server 2.app"], true],
+  ["that one by its executable", [EXECUTABLE.replace(".app", " 2.app")], true],
+  ["a bundle of another name by its executable", [EXECUTABLE.replace(/Plex[^/]+app/u, "Films.app")], true],
   ["a copy of the data", ["/opt/sync", "/Users/jane/Library/Application Support/Plex Media Server"], false],
   ["what only names it", ["/opt/notify", "Plex Media Server"], false],
   ["a tool of the bundle", [`${EXECUTABLE.replace(/[^/]+$/u, "")}Plex SQLite`], false],
@@ -132,6 +135,22 @@ test.each([
     const world = macWith({ [`${AGENTS}/a.plist`]: { Label: "a", ProgramArguments: words, KeepAlive } });
     expect(await jobs(world)).toHaveLength(does ? 1 : 0);
   }
+});
+
+test.each([
+  [["/usr/bin/open", "/Users/jane/Films.app/"], true],
+  [["/usr/bin/open", "-a", "Films"], true],
+  [["/usr/bin/open", "-a", "films.app"], true],
+  [["/bin/sh", "-c", "open '/Users/jane/Films.app'"], true],
+  [["/usr/bin/open", "-a", "Old Films"], false],
+  [["/usr/bin/open", "/Users/jane/Old Films.app"], false],
+  [["/opt/notify", "Films"], false],
+])("a job that runs %j has to do with a server whose bundle has that name: %s", async (words, does) => {
+  const service = { kind: "mac-application", application: "/Users/jane/Films.app" } as const;
+  const world = macWith({
+    [`${AGENTS}/a.plist`]: { Label: "a", ProgramArguments: words, KeepAlive: true },
+  });
+  expect(await loadedJobs(world, { ...SERVER, service }, new Set())).toHaveLength(does ? 1 : 0);
 });
 
 test.each([

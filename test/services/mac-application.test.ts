@@ -1,5 +1,6 @@
-import { rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { expect, test } from "vitest";
+import type { Note } from "../../src/model/event.ts";
 import { type Problem, ProblemError } from "../../src/model/problem.ts";
 import type { Server } from "../../src/model/server.ts";
 import { macApplication } from "../../src/services/mac-application.ts";
@@ -276,6 +277,62 @@ test("a consent that is given while it is waited for is one", async () => {
   await asked;
 });
 
+/** Somebody who stays, and writes down what is told; `leave` is a Ctrl-C. */
+function somebody() {
+  const controller = new AbortController();
+  const told: Note[] = [];
+  const company = { interrupt: controller.signal, tell: (what: Note) => void told.push(what) };
+  return { company, told, leave: () => controller.abort("SIGTERM") };
+}
+
+test.each(PLACES)(
+  "who waits for the answer is told before that a question may come, and may leave (%s, %s)",
+  async (user, from) => {
+    const { mac, server } = await macWithServer({ switches: { consent: "asked" } });
+    await server.start("process");
+    const { company, told, leave } = somebody();
+    const service = await serviceFor(worldOn(mac, user, from));
+    const refused = problemOf(service.demandControl(server.plist, company));
+    await until(async () => (await scriptsOf(mac)).length > 0, 30_000, "NOT_ASKED");
+    expect(told).toEqual([{ code: "CONSENT_MAY_BE_ASKED", application: "Plex Media Server" }]);
+    leave();
+    expect(await refused).toEqual({ code: "INTERRUPTED", signal: "SIGTERM" });
+    expect(await scriptsOf(mac)).toHaveLength(1);
+    expect(await server.isRunning()).toBe(true);
+    // Gone already: nothing is asked any more.
+    expect(await problemOf(service.demandControl(server.plist, company))).toMatchObject({
+      code: "INTERRUPTED",
+    });
+    expect(await scriptsOf(mac)).toHaveLength(1);
+    expect(told).toHaveLength(1);
+  },
+);
+
+test("nobody is told of a question where none can come: nothing runs", async () => {
+  const { mac, server } = await macWithServer();
+  const { company, told } = somebody();
+  await (await serviceFor(worldOn(mac, "jane"))).demandControl(server.plist, company);
+  expect(told).toEqual([]);
+});
+
+test.each([
+  ["fails", "EXIT_1"],
+  ["hangs", "ETIMEDOUT"],
+] as const)("a ps that %s is no want of privilege", async (kind, reason) => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  for (const [user, from] of PLACES) {
+    const service = await serviceFor(worldOn(mac, user, from));
+    mac.fault({ at: 1, tool: "ps", kind });
+    expect(await problemOf(service.demandControl(server.plist))).toEqual({
+      code: "SYSTEM_CALL_FAILED",
+      what: "ps",
+      path: "/bin/ps",
+      reason,
+    });
+  }
+});
+
 /** The world of jane, in which what is told to the server is answered so. */
 async function answering(error: string, only = "count every window") {
   const { mac, server } = await macWithServer();
@@ -393,42 +450,111 @@ const SPAWN = `RBSRequestErrorDomain Code=5 "Launch failed." UserInfo={NSLocaliz
 const NOT_ALLOWED = `NSOSStatusErrorDomain Code=-10826 "kLSNoLaunchPermissionErr: User doesn't have permission" UserInfo={_LSLine=2508, NSUnderlyingError=0x7fd11d0072f0 {Error Domain=${SPAWN}}}`;
 
 test.each([
-  ["_LSOpenURLsWithCompletionHandler() failed 12 with error -600.\n", "-600", 20],
-  [opened(`Error Domain=${NOT_FOUND}`), "-600", 20],
+  ["_LSOpenURLsWithCompletionHandler() failed 12 with error -600.\n", "-600"],
+  [opened(`Error Domain=${NOT_FOUND}`), "-600"],
   [
     opened(`Error Domain=${NOT_FOUND.replace("}", `, NSUnderlyingError=0x1 {Error Domain=${SPAWN}}}`)}`),
     "-600",
-    20,
   ],
-  [opened(`Error Domain=${SPAWN}`), "RBSRequestErrorDomain=5 NSPOSIXErrorDomain=153", 1],
-  [opened(`Error Domain=${NOT_ALLOWED}`), "-10826 RBSRequestErrorDomain=5 NSPOSIXErrorDomain=153", 1],
-  ["Программа повреждена.\n", "status=1", 1],
-])(
-  "a launch that is refused for ever (%j) is given up, and its number is told",
-  async (stderr, detail, most) => {
-    const { mac, server } = await macWithServer();
+  [opened(`Error Domain=${SPAWN}`), "RBSRequestErrorDomain=5 NSPOSIXErrorDomain=153"],
+  [opened(`Error Domain=${NOT_ALLOWED}`), "-10826 RBSRequestErrorDomain=5 NSPOSIXErrorDomain=153"],
+  ["Программа повреждена.\n", "status=1"],
+])("a launch that is refused for ever (%j) is given up, and its number is told", async (stderr, detail) => {
+  const { mac, server } = await macWithServer();
+  const world = worldOn(mac, "jane");
+  let launches = 0;
+  const run: typeof world.run = async (file, args, options) => {
+    if (file !== "/usr/bin/env") return world.run(file, args, options);
+    launches += 1;
+    return { status: 1, signal: null, timedOut: false, stdout: "", stderr };
+  };
+  const clock = { ...world.clock, sleep: async () => undefined };
+  const service = await serviceFor({ ...world, run, clock });
+  expect(await problemOf(service.start({ resetLimit: false }))).toEqual({
+    code: "START_FAILED",
+    command: START_LINE,
+    detail,
+  });
+  expect(launches).toBe(20);
+  expect(await server.isRunning()).toBe(false);
+});
+
+test("refusals that take their time are not waited for longer than some ten seconds", async () => {
+  const { mac } = await macWithServer();
+  const world = worldOn(mac, "jane");
+  const numbers = ["-600", "-10810", "-10827", "-10822"];
+  let [launches, nowMs] = [0, 0];
+  const run: typeof world.run = async (file, args, options) => {
+    if (file !== "/usr/bin/env") return world.run(file, args, options);
+    nowMs += 4_000;
+    launches += 1;
+    const stderr = `failed with error ${numbers[launches - 1]}.\n`;
+    return { status: 1, signal: null, timedOut: false, stdout: "", stderr };
+  };
+  const clock = {
+    ...world.clock,
+    monotonicMs: () => nowMs,
+    sleep: async (ms: number) => {
+      nowMs += ms;
+    },
+  };
+  const service = await serviceFor({ ...world, run, clock });
+  const last = { code: "START_FAILED", command: START_LINE, detail: "-10827" };
+  expect(await problemOf(service.start({ resetLimit: false }))).toEqual(last);
+  expect(launches).toBe(3);
+});
+
+test.each(["number", "error-domains"] as const)(
+  "a bundle that an update is just replacing is launched when it is there (%s)",
+  async (openErrors) => {
+    const { mac, server } = await macWithServer({ switches: { openErrors } });
     const world = worldOn(mac, "jane");
-    let launches = 0;
-    const run: typeof world.run = async (file, args, options) => {
-      if (file !== "/usr/bin/open") return world.run(file, args, options);
-      launches += 1;
-      return { status: 1, signal: null, timedOut: false, stdout: "", stderr };
-    };
-    const clock = { ...world.clock, sleep: async () => undefined };
-    const service = await serviceFor({ ...world, run, clock });
-    expect(await problemOf(service.start({ resetLimit: false }))).toEqual({
-      code: "START_FAILED",
-      command: START_LINE,
-      detail,
-    });
-    expect(launches).toBe(most);
-    expect(await server.isRunning()).toBe(false);
+    const service = await serviceFor(world);
+    const away = mac.real(`${APPLICATION.executable}.new`);
+    await rename(mac.real(APPLICATION.executable), away);
+    const started = service.start({ resetLimit: false });
+    const wasTried = async () => (await callsOf(mac)).filter((call) => call.startsWith("open ")).length > 1;
+    await until(wasTried, 30_000, "NOT_TRIED_AGAIN");
+    await rename(away, mac.real(APPLICATION.executable));
+    await started;
+    expect(await server.processes()).toHaveLength(1);
   },
 );
 
+test.each(PLACES)(
+  "launched by %s from the %s it has the environment of its person alone",
+  async (user, from) => {
+    const { mac, server } = await macWithServer();
+    await (await serviceFor(worldOn(mac, user, from, { SUDO_UID: "501" }))).start({ resetLimit: false });
+    expect(await server.environment()).toEqual({
+      HOME: "/Users/jane",
+      USER: "jane",
+      LOGNAME: "jane",
+      // launchd's own for every application.
+      SHELL: "/bin/zsh",
+      PATH: "/usr/bin:/bin:/usr/sbin:/sbin",
+      TMPDIR: "/var/folders/zz/501/T/",
+    });
+  },
+);
+
+test("root acts as the account by its number, to launchd and to sudo", async () => {
+  const { mac, server } = await macWithServer();
+  await server.start("process");
+  const service = await serviceFor(worldOn(mac, "root", "ssh"));
+  await service.demandControl(server.plist);
+  await service.requestStop();
+  await gone(server);
+  await service.start({ resetLimit: false });
+  const calls = (await mac.calledWith()).filter(({ tool }) => tool === "sudo");
+  expect(calls.length).toBeGreaterThan(3);
+  for (const { args } of calls) expect(args.slice(0, 3)).toEqual(["-u", "#501", "-H"]);
+  expect(await server.isRunning()).toBe(true);
+});
+
 test.each([
   ["ok", 3],
-  ["fails", 1],
+  ["fails", 20],
 ] as const)(
   "an application that dies at once (%s) is launched a few times at most",
   async (openOfDying, most) => {
@@ -455,7 +581,7 @@ test("one that runs already is not waited for for ever", async () => {
     user: { uid: 501, gid: 20, name: "jane", home: "/Users/jane" },
     clock: { now: () => 0, monotonicMs: () => 0, sleep: async () => undefined },
     run: async (file: string) => {
-      if (file === "/usr/bin/open") launches += 1;
+      if (file === "/usr/bin/env") launches += 1;
       return { status: 0, signal: null, timedOut: false, stdout, stderr: "" };
     },
   };

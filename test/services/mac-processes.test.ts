@@ -2,7 +2,12 @@ import { writeFile } from "node:fs/promises";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Server } from "../../src/model/server.ts";
-import { isSupervisedOnMac, listMacProcesses, macProcessesOf } from "../../src/services/mac-processes.ts";
+import {
+  demandMacProcesses,
+  isSupervisedOnMac,
+  listMacProcesses,
+  macProcessesOf,
+} from "../../src/services/mac-processes.ts";
 import { lineAboutKeeper, lineAboutProcesses } from "../../src/services/processes.ts";
 import { type RunResult, SystemError, type World } from "../../src/world/world.ts";
 import { APPLICATION } from "../support/mac-application.ts";
@@ -94,6 +99,10 @@ test.each([
   ["another account's", row(APPLICATION.executable, { uid: 502 })],
   ["a helper below it", row(`${APPLICATION.path}/Contents/MacOS/PlexScriptHost`)],
   ["another application's", row("/Applications/Plex.app/Contents/MacOS/Plex")],
+  [
+    "a helper in a renamed bundle",
+    row("/Applications/Plex Media Server 2.app/Contents/MacOS/Plex Tuner Service"),
+  ],
   ["an editor of that name", row("/Applications/Edit.app/Contents/MacOS/Edit Plex Media Server")],
 ])("%s does not count", async (_what, line) => {
   expect(await macProcessesOf(showing([line]), SERVER)).toEqual([]);
@@ -104,6 +113,11 @@ test.each([
     "another bundle's place",
     "/Users/jane/Applications/Plex Media Server.app/Contents/MacOS/Plex Media Server",
   ],
+  [
+    "a bundle that the Finder has renamed",
+    "/Applications/Plex Media Server 2.app/Contents/MacOS/Plex Media Server",
+  ],
+  ["a bundle that its person has renamed", "/Users/jane/Films.app/Contents/MacOS/Plex Media Server"],
   ["another case", "/applications/plex media server.app/Contents/MacOS/Plex Media Server"],
   ["a path from its own folder", "./Plex Media Server"],
   ["the executable that was named", "/opt/plex"],
@@ -122,6 +136,20 @@ test.each([
   ["a line about one is not understood", showing([`4711 ${APPLICATION.executable}`])],
 ])("it is not known what runs when %s", async (_what, world) => {
   expect(await macProcessesOf(world, SERVER)).toBe("unknown");
+});
+
+test.each([
+  ["EXIT_1", showing([], { status: 1 })],
+  ["ETIMEDOUT", showing([], { status: null, timedOut: true })],
+  ["SIGKILL", showing([], { status: null, signal: "SIGKILL" })],
+  ["ENOENT", { run: async () => Promise.reject(new SystemError("ENOENT", "spawn", "/bin/ps")) }],
+  ["INCOMPLETE", showing([], { stdout: `${row("/bin/zsh")}\n` })],
+  ["CUT_OFF", showing([], { stdout: `${LAUNCHD}\n${row("/bin/z")}` })],
+  ["PATH_HIDDEN", showing([row("(Plex Media Server)")])],
+  ["NOT_UNDERSTOOD", showing([`4711 ${APPLICATION.executable}`])],
+])("why it is not known what runs is told, and no privilege is asked for: %s", async (reason, world) => {
+  const problem = { code: "SYSTEM_CALL_FAILED", what: "ps", path: "/bin/ps", reason };
+  await expect(demandMacProcesses(world, SERVER)).rejects.toMatchObject({ problem });
 });
 
 test("what others put into their names is no reason not to know", async () => {

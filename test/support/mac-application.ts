@@ -6,6 +6,11 @@ export const APPLICATION = {
   executable: "/Applications/Plex Media Server.app/Contents/MacOS/Plex Media Server",
 } as const;
 
+/** The bundle at another place, or under another name: its executable keeps its own. */
+export function bundleAt(path: string): Pick<MacApplication, "path" | "executable"> {
+  return { path, executable: `${path}/Contents/MacOS/${APPLICATION.name}` };
+}
+
 /** The application of the server, one for all accounts of a Mac. */
 export interface MacApplication {
   /** What it does when it is asked to quit: ends, says no (-128), takes it and stays, or never answers (-1712). */
@@ -14,6 +19,9 @@ export interface MacApplication {
   readonly diesAtStart: "no" | "at-once" | "soon";
   /** Names of programs of the bundle that run below it. */
   readonly helpers: readonly string[];
+  /** Where its bundle is, when that is not the usual place; see `bundleAt`. */
+  readonly path?: string;
+  readonly executable?: string;
 }
 
 export const DEFAULT_APPLICATION: MacApplication = {

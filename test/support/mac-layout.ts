@@ -22,10 +22,10 @@ export async function layOutServer(
   const support = mac.state("servers", String(user.uid));
   const port = options.port ?? options.behaviour?.port ?? (await freePort());
   const server = new MacServer(mac, user, options, { owner, deviceId, port, support, preferences });
-  await layOutBundle(mac);
+  await layOutBundle(mac, options);
   await layOutFolders(mac, server, support, preferences);
   if (options.startedBy === "keep-alive-agent") await layOutAgent(mac, server);
-  const item = { name: APPLICATION.name, path: APPLICATION.path };
+  const item = { name: APPLICATION.name, path: server.application };
   return {
     server,
     description: { support, dataFolder: mac.real(server.dataFolder) },
@@ -33,12 +33,13 @@ export async function layOutServer(
   };
 }
 
-async function layOutBundle(mac: Mac): Promise<void> {
-  await mkdir(mac.real(`${APPLICATION.path}/Contents/MacOS`), { recursive: true });
-  await writeFile(mac.real(APPLICATION.executable), "stand-in\n");
-  await chmod(mac.real(APPLICATION.executable), 0o755);
+async function layOutBundle(mac: Mac, { application = {} }: ServerOnMac): Promise<void> {
+  const { path, executable } = { ...APPLICATION, ...application };
+  await mkdir(mac.real(`${path}/Contents/MacOS`), { recursive: true });
+  await writeFile(mac.real(executable), "stand-in\n");
+  await chmod(mac.real(executable), 0o755);
   await writeFile(
-    mac.real(`${APPLICATION.path}/Contents/Info.plist`),
+    mac.real(`${path}/Contents/Info.plist`),
     plist({ CFBundleIdentifier: APPLICATION.bundleId, CFBundleExecutable: APPLICATION.name }),
   );
 }
@@ -67,7 +68,7 @@ async function layOutFolders(
 }
 
 async function layOutAgent(mac: Mac, server: MacServer): Promise<void> {
-  const job = `<key>ProgramArguments</key><array><string>${APPLICATION.executable}</string></array><key>KeepAlive</key><true/>`;
+  const job = `<key>ProgramArguments</key><array><string>${server.executable}</string></array><key>KeepAlive</key><true/>`;
   await writeFile(mac.real(server.agent), plist({ Label: AGENT }, job));
   await mac.own(server.agent, server.user);
 }

@@ -6,7 +6,6 @@ import { type PlexTv, startPlexTv } from "../../src/standins/plex-tv.ts";
 import { demandBuilt } from "./built-program.ts";
 import { demandNoSecret, demandPrivate, keepSecret } from "./canary.ts";
 import { type From, type Mac, openMac } from "./mac.ts";
-import { APPLICATION } from "./mac-application.ts";
 import { COMPILE_CACHE, type MacProcesses, openMacProcesses, PROGRAM_ON_MAC } from "./mac-process.ts";
 import type { MacServer } from "./mac-server.ts";
 import { MacStage, type MacStageOptions } from "./mac-stage.ts";
@@ -109,7 +108,7 @@ export class MacProcessStage {
   /** Opens the server's application as its user would, and waits until it answers. */
   async startServer(): Promise<void> {
     const env = Object.fromEntries(Object.keys(this.#env({})).map((name) => [name, null]));
-    await this.#begin(["/usr/bin/open", "-g", "-a", APPLICATION.path], { env }).end();
+    await this.#begin(["/usr/bin/open", "-g", "-a", this.server.application], { env }).end();
     await eventually(() => this.server.answers(), "a server that answers", DEADLINE_MS);
   }
 
@@ -244,6 +243,10 @@ export interface MacCallSeen {
 
 const PRELOAD = fileURLToPath(new URL("../mac/process/preload.ts", import.meta.url));
 /** What a tool may have of an environment: of that of the program nothing. */
-const HANDED_ON: readonly string[] = ["PATH", "LANG", "LC_ALL", "TZ", "HOME", "USER", "LOGNAME"];
+const HANDED_ON: readonly string[] = [
+  ...["PATH", "LANG", "LC_ALL", "TZ", "HOME", "USER", "LOGNAME"],
+  // By `sudo`.
+  ...["SUDO_USER", "SUDO_UID", "SUDO_GID", "SUDO_COMMAND"],
+];
 /** Every call of a tool is a Python that starts: a busy machine takes its time. */
 const DEADLINE_MS = 240_000;

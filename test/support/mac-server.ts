@@ -1,4 +1,4 @@
-import { rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Owner } from "../../src/standins/data-folder.ts";
 import type { PlexTvControl } from "../../src/standins/plex-tv-control.ts";
@@ -47,6 +47,9 @@ export class MacServer {
   /** Where it answers, without a trailing slash. */
   readonly url: string;
   readonly domain: string = APPLICATION.bundleId;
+  /** Its bundle, and what of that is run: paths of the Mac. */
+  readonly application: string;
+  readonly executable: string;
   /** Paths of the Mac. */
   readonly plist: string;
   readonly dataFolder: string;
@@ -64,6 +67,9 @@ export class MacServer {
     this.#parts = parts;
     this.user = user;
     this.owner = parts.owner;
+    const { path, executable } = { ...APPLICATION, ...options.application };
+    this.application = path;
+    this.executable = executable;
     this.deviceId = parts.deviceId;
     this.url = `http://127.0.0.1:${parts.port}`;
     const library = `${user.home}/Library`;
@@ -111,7 +117,7 @@ export class MacServer {
     if (startedBy === "unknown") await this.#mac.control(this.user.name, { do: "bring_back" });
     else if (startedBy === "keep-alive-agent")
       await this.#mac.run(this.user.name, "launchctl", ["bootstrap", `gui/${this.user.uid}`, this.agent]);
-    else await this.#mac.run(this.user.name, "open", ["-g", "-a", APPLICATION.path]);
+    else await this.#mac.run(this.user.name, "open", ["-g", "-a", this.application]);
     const { startMs = 0, maintenanceMs = 0 } = this.#behaviour;
     const reached = async () => (waitFor === "answer" ? await this.answers() : await this.isRunning());
     await until(reached, startMs + maintenanceMs + DEADLINE_MS, "STANDIN_DID_NOT_START");
@@ -121,6 +127,13 @@ export class MacServer {
   async processes(): Promise<number[]> {
     const { applications = [] } = await this.#mac.control("root", { do: "applications" });
     return applications.filter(({ uid }) => uid === this.user.uid).map(({ pid }) => pid);
+  }
+
+  /** What its one process was started with as an environment. */
+  async environment(): Promise<Readonly<Record<string, string>>> {
+    const [pid] = await this.processes();
+    const record = await readFile(this.#mac.state("processes", `${pid}.json`), "utf8");
+    return (JSON.parse(record) as { environment: Record<string, string> }).environment;
   }
 
   async isRunning(): Promise<boolean> {

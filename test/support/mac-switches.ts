@@ -20,6 +20,8 @@ export interface MacSwitches {
 
   // `defaults` and `plutil`.
   readonly import: "merges" | "replaces";
+  /** What an imported date is in the daemon: itself, or nanoseconds since 1970 that were cut off. */
+  readonly dates: "kept" | "cut-off";
   readonly exportOfAbsent: "empty" | "fails";
   readonly messages: "classic" | "macos-27";
   readonly plutilErrors: "stderr" | "stdout";
@@ -43,6 +45,8 @@ export interface MacSwitches {
   readonly openWhileQuitting: "refused" | "ok-but-nothing";
   readonly openByRoot: "as-root" | "as-user";
   readonly openFromOutside: "refused" | "works";
+  /** How it puts a failure. */
+  readonly openErrors: "number" | "error-domains";
 
   // The rest of the system.
   readonly noDesktop: 112 | 125;
@@ -70,6 +74,7 @@ export const DEFAULT_SWITCHES: MacSwitches = {
   endOfDaemon: "writes",
   outsideSession: "refused",
   import: "merges",
+  dates: "kept",
   exportOfAbsent: "empty",
   messages: "classic",
   plutilErrors: "stderr",
@@ -86,6 +91,7 @@ export const DEFAULT_SWITCHES: MacSwitches = {
   openWhileQuitting: "refused",
   openByRoot: "as-root",
   openFromOutside: "refused",
+  openErrors: "number",
   noDesktop: 112,
   dsclBlanks: "next-line",
   psWidth: "79",

@@ -89,15 +89,19 @@ export async function runTool(
   const stdout = gathered(child.stdout);
   const stderr = gathered(child.stderr);
   let timedOut = false;
-  const timer = setTimeout(() => {
+  const end = () => {
     timedOut = true;
     if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-  }, options.timeoutMs);
+  };
+  const timer = setTimeout(end, options.timeoutMs);
+  if (options.signal?.aborted) end();
+  else options.signal?.addEventListener("abort", end);
   const [status, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, name) => resolve([code, name]));
   });
   clearTimeout(timer);
+  options.signal?.removeEventListener("abort", end);
   return { status: timedOut ? null : status, signal, timedOut, stdout: stdout(), stderr: stderr() };
 }
 
@@ -117,6 +121,7 @@ const TOOLS: Readonly<Record<string, string>> = Object.fromEntries(
       [
         "defaults",
         "dscl",
+        "env",
         "id",
         "killall",
         "mktemp",

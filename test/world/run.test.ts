@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { realFiles } from "../../src/world/files.ts";
 import { run } from "../../src/world/run.ts";
+import { runOnWindows } from "../../src/world/run-on-windows.ts";
 import { scratchFolder, until } from "./scratch.ts";
 
 const generous = { timeoutMs: 60_000 };
@@ -143,6 +144,41 @@ test("at the deadline a background process ends although its shell obeyed at onc
   const pid = Number(result.stdout);
   expect(pid).toBeGreaterThan(1);
   await until(`process ${pid} is gone`, () => !lives(pid));
+});
+
+test("who has called may end it before its deadline, its group with it", async () => {
+  const caller = new AbortController();
+  const base = scratchFolder();
+  const line = 'trap "" TERM; sleep 1000 & echo $! >"$1.part"; mv "$1.part" "$1"; wait';
+  const running = run(line, [join(base, "pid")], { ...generous, shell: true, signal: caller.signal });
+  await until("it runs", () => existsSync(join(base, "pid")));
+  const pid = Number(readFileSync(join(base, "pid"), "utf8"));
+  expect(lives(pid)).toBe(true);
+  caller.abort();
+  expect(await running).toMatchObject({ status: null, timedOut: true });
+  await until(`process ${pid} is gone`, () => !lives(pid));
+});
+
+test("who has left already gets no end of it, and one that ended is not ended again", async () => {
+  const left = AbortSignal.abort();
+  expect(await run("sleep", ["1000"], { ...generous, signal: left })).toMatchObject({ timedOut: true });
+  const caller = new AbortController();
+  const ended = await run("true", [], { ...generous, signal: caller.signal });
+  caller.abort();
+  expect(ended).toMatchObject({ status: 0, timedOut: false });
+});
+
+test("who has called may end it on Windows as well", async () => {
+  const caller = new AbortController();
+  const folder = scratchFolder();
+  const path = join(folder, "pid");
+  const words = ["-c", 'echo $$ >"$1"; exec /bin/sleep 1000', "sh", path];
+  // Without its `taskkill` the program alone is ended.
+  const running = runOnWindows(folder, "/bin/sh", words, { ...generous, signal: caller.signal });
+  await until("it runs", () => existsSync(path) && readFileSync(path, "utf8").endsWith("\n"));
+  caller.abort();
+  expect(await running).toMatchObject({ status: null, timedOut: true });
+  expect(lives(Number(readFileSync(path, "utf8")))).toBe(false);
 });
 
 test("a server left in the background neither holds us up nor dies of its next line", async () => {

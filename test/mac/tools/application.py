@@ -35,6 +35,7 @@ def main(job):
     about = {key: application[key] for key in ("name", "bundleId", "executable")}
     record = {**about, "pid": os.getpid(), "ticks": mac.start_of(os.getpid()), "uid": mac.UID, "session": mac.SESSION}
     record.update({"started": int(time.time()), "quitting": False, "job": job, "helpers": helpers})
+    record["environment"] = environment()
     asked = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _signal, _frame: asked.set())
@@ -71,6 +72,13 @@ def main(job):
     if status == 0:
         put_back(server, before)
     end_of(record, status)
+
+
+def environment():
+    """As it was handed over; Python adds to its own."""
+    with open("/proc/self/environ", encoding="utf-8", errors="replace") as found:
+        entries = [entry.partition("=") for entry in found.read().split("\0") if entry]
+    return {name: value for name, _, value in entries if not name.startswith("MAC_")}
 
 
 def stray_server(mac_json):

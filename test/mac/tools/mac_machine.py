@@ -191,6 +191,8 @@ PROGRAMS = {
     "/usr/bin/sw_vers": "sw_vers",
     "/usr/bin/xattr": "xattr",
 }
+# Real processes have Linux's own at that place, and none of ours.
+PROGRAMS.update({"/usr/bin/env": "env"})
 
 
 def become(words, uid, session):
