@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { chownSync, linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { demandLanguage, inBothLanguages, unnamed } from "../support/both-languages.ts";
 import { demandEnd, isRoot, notesOf, onStage, type Stage } from "../support/stage.ts";
@@ -44,6 +44,9 @@ describe.concurrent("status says of a server that it is", () => {
           reason,
           running: true,
           settings: stage.server.settingsPath,
+          dataFolder: dirname(stage.server.settingsPath),
+          logFolder: join(dirname(stage.server.settingsPath), "Logs"),
+          certificateFolder: join(dirname(stage.server.settingsPath), "Cache"),
           install: "running-process",
           service: "command",
           account,

@@ -191,7 +191,7 @@ describe.skipIf(missing !== null)(`the stand-in server of Windows ${missing ?? "
       expect(plex.key).toBe("HKEY_USERS\\S-1-5-18\\Software\\Plex, Inc.\\Plex Media Server");
       await plex.close();
       expect(await plex.values()).toEqual(before);
-      await plex.setHost({ closes: true });
+      await plex.setHost({ closes: true, serviceStopMs: 60_000 });
       await plex.start();
       await plex.close();
       expect((await plex.values()).get("PubSubServerPing")).toBe(dword(107));
